@@ -1,0 +1,1 @@
+"""What runs mean: metrics of predictions, verdicts and scores."""

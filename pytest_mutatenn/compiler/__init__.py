@@ -1,0 +1,1 @@
+"""From an imported network to the code of each of its kernels."""

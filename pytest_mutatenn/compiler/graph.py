@@ -1,0 +1,131 @@
+"""Graph mutants: changes of one binding of the Relax function as imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tvm_ffi
+from tvm import IRModule, relax
+
+from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_name, rewrite_main
+from pytest_mutatenn.operators.registry import Operator
+
+
+@dataclass(frozen=True)
+class GraphChange:
+    """One replacement that an operator offers for one layer.
+
+    Attributes
+    ----------
+    op
+        The operator.
+    layer
+        Name of the layer.
+    number
+        From 1, among what the operator offers for this layer.
+    choice
+        Which of the operator's replacements, from 0; some may not fit and are not offered.
+    before, after
+        The layer's line of Relax.
+    """
+
+    op: Operator
+    layer: str
+    number: int
+    choice: int
+    before: str
+    after: str
+
+
+def graph_changes(op: Operator, module: IRModule) -> Iterator[GraphChange]:
+    """Everything the operator offers in ``main``, in order of the layers.
+
+    A replacement of another shape or dtype than the layer's does not fit and is no site.
+    """
+    main = module["main"]
+    for binding in bindings_of(main):
+        if operator_name(binding.value) not in op.on:
+            continue
+        number = 0
+        for choice, new in enumerate(op.replacements(binding.value)):
+            builder = LineBuilder([])
+            var = _emit_nested(builder, new, binding.var.name)
+            if tvm_ffi.structural_equal(var.ty, binding.var.ty):
+                number += 1
+                before, after = line_of(binding.var, binding.value), line_of(binding.var, new)
+                yield GraphChange(op, binding.var.name, number, choice, before, after)
+
+
+def apply_graph(module: IRModule, chosen: Iterable[GraphChange]) -> IRModule:
+    """Return the module with the layers changed; of several changes of a layer, the first."""
+    by_layer: dict[str, GraphChange] = {}
+    for change in chosen:
+        by_layer.setdefault(change.layer, change)
+
+    def visit(builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr | None:
+        change = by_layer.get(binding.var.name)
+        if change is None:
+            return None
+        call = relax.BlockBuilder().normalize(builder.renewed(binding.value))
+        new = list(change.op.replacements(call))[change.choice]
+        return _emit_nested(builder, new, binding.var.name)
+
+    return rewrite_main(module, visit)
+
+
+def negate_output(module: IRModule) -> IRModule:
+    """The canary: every output of the network with its sign changed."""
+    result = module["main"].body.body
+
+    def visit(builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr | None:
+        if not binding.var.same_as(result):
+            return None
+        value = builder.renewed(binding.value)
+        if isinstance(value, relax.Tuple):
+            fields = [_negative(field) for field in value.fields]
+            return _emit_nested(builder, relax.Tuple(fields), binding.var.name)
+        inner = builder.emit(value, f"{binding.var.name}_kept")
+        return _emit_nested(builder, _negative(inner), binding.var.name)
+
+    return rewrite_main(module, visit)
+
+
+def _negative(expr: Any) -> Any:
+    return relax.op.negative(expr)
+
+
+def _emit_nested(builder: LineBuilder, expr: Any, name: str) -> Any:
+    """Bind an expression whose operands may be calls; the last binding has the layer's name."""
+    parts = 0
+
+    def bound(node: Any) -> Any:
+        nonlocal parts
+        if not isinstance(node, (relax.Call, relax.TupleGetItem)):
+            return node
+        parts += 1
+        return builder.emit(flat(node), f"{name}_part{parts}")
+
+    def flat(node: Any) -> Any:
+        if isinstance(node, relax.Call):
+            args = [bound(arg) for arg in node.args]
+            return relax.Call(node.op, args, node.attrs, node.ty_args)
+        if isinstance(node, relax.Tuple):
+            return relax.Tuple([bound(field) for field in node.fields])
+        if isinstance(node, relax.TupleGetItem):
+            return relax.TupleGetItem(bound(node.tuple_value), node.index)
+        return node
+
+    return builder.emit(flat(expr), name)
+
+
+def line_of(var: Any, expr: Any) -> str:
+    """One line of TVMScript for a binding."""
+    text = " ".join(line.strip() for line in expr.script().strip().splitlines()[-1:])
+    return f"{var.name} = {text}"
+
+
+def layer_uses(module: IRModule) -> Mapping[str, str]:
+    """Layer name -> its Relax operator, for every binding of ``main``, in order."""
+    return {b.var.name: operator_name(b.value) for b in bindings_of(module["main"])}

@@ -1,0 +1,148 @@
+"""Rewriting a straight-line Relax function one binding at a time, with its layer names kept.
+
+TVM's ``BlockBuilder`` makes names unique behind the caller's back and binds the output anew; the
+names of ours are how a fault is traced to its layer, so :class:`LineBuilder` keeps them verbatim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from tvm import IRModule, relax
+from tvm_ffi.structural import structural_map
+
+__all__ = [
+    "LineBuilder",
+    "bindings_of",
+    "operands_of",
+    "operator_name",
+    "rewrite_main",
+    "shape_of",
+    "uses_of",
+]
+
+
+def bindings_of(function: relax.Function) -> Iterator[relax.VarBinding]:
+    """Yield the bindings of `function` in order."""
+    for block in function.body.blocks:
+        yield from block.bindings
+
+
+def operator_name(expr: relax.Expr) -> str:
+    """Return the name of the operator `expr` calls (``relax.nn.conv2d``), or an empty string."""
+    return str(getattr(getattr(expr, "op", None), "name", ""))
+
+
+def shape_of(expr: relax.Expr) -> list[int] | None:
+    """Return the static shape of a tensor; None where it is no tensor or not static."""
+    try:
+        return [int(extent) for extent in expr.ty.shape]
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def operands_of(expr: relax.Expr) -> Sequence[relax.Expr]:
+    """Return the direct operands of a binding's value, in order."""
+    if isinstance(expr, relax.Call):
+        return list(expr.args)
+    if isinstance(expr, relax.Tuple):
+        return list(expr.fields)
+    if isinstance(expr, relax.TupleGetItem):
+        return [expr.tuple_value]
+    return [expr] if isinstance(expr, relax.Var) else []
+
+
+def uses_of(function: relax.Function) -> dict[relax.Var, list[relax.Var]]:
+    """Return for each variable the variables whose values read it, once per read.
+
+    The function's own result counts as a reader of itself, so that an output always has a use.
+    """
+    readers: dict[relax.Var, list[relax.Var]] = {}
+
+    def visit(expr: relax.Expr, reader: relax.Var) -> None:
+        for operand in operands_of(expr):
+            if isinstance(operand, relax.Var):
+                readers.setdefault(operand, []).append(reader)
+            else:
+                visit(operand, reader)
+
+    for binding in bindings_of(function):
+        visit(binding.value, binding.var)
+    visit(relax.Tuple([function.body.body]), function.body.body)
+    return readers
+
+
+class LineBuilder:
+    """Collects the bindings of a new straight line.
+
+    Attributes
+    ----------
+    values
+        What each variable of the old line is called in the new one. Parameters stay themselves.
+    """
+
+    def __init__(self, parameters: Sequence[relax.Var]) -> None:
+        self.values: dict[relax.Var, relax.Expr] = {p: p for p in parameters}
+        self._bindings: list[relax.VarBinding] = []
+        self._normaliser = relax.BlockBuilder()
+
+    def emit(self, expr: relax.Expr, name: str) -> relax.Var:
+        """Bind `expr`, whose operands are bound already, to a new variable called `name`."""
+        expr = self._normaliser.normalize(expr)
+        var = relax.DataflowVar(name, expr.ty)
+        self._bindings.append(relax.VarBinding(var, expr))
+        return var
+
+    def renewed(self, expr: relax.Expr) -> relax.Expr:
+        """Return `expr` of the old line with its operands replaced by those of the new one."""
+        if isinstance(expr, relax.Var):
+            return self.values.get(expr, expr)
+        if isinstance(expr, relax.Call):
+            arguments = [self.renewed(argument) for argument in expr.args]
+            return relax.Call(expr.op, arguments, expr.attrs, expr.ty_args)
+        if isinstance(expr, relax.Tuple):
+            return relax.Tuple([self.renewed(field) for field in expr.fields])
+        if isinstance(expr, relax.TupleGetItem):
+            return relax.TupleGetItem(self.renewed(expr.tuple_value), expr.index)
+        return expr
+
+    def finish(self, old: relax.Function, result: relax.Expr) -> relax.Function:
+        """Return the function made of what was emitted, with the signature of `old`."""
+        if not isinstance(result, relax.Var):
+            result = self.emit(result, old.body.body.name)
+        block = relax.DataflowBlock(self._bindings)
+        body = relax.SeqExpr([block], result)
+        function = relax.Function(list(old.params), body, old.ret_ty, old.is_pure, old.attrs)
+        if not isinstance(result, relax.DataflowVar):
+            return function
+        # what leaves a dataflow block must be an ordinary variable
+        output = relax.Var(result.name, result.ty)
+        return structural_map(
+            function, [(relax.DataflowVar, lambda var: output if var.same_as(result) else var)]
+        )
+
+
+def rewrite_main(
+    module: IRModule, visit: Callable[[LineBuilder, relax.VarBinding], relax.Expr | None]
+) -> IRModule:
+    """Return `module` with every binding of ``main`` passed through `visit`.
+
+    Parameters
+    ----------
+    module
+        A module whose ``main`` is one straight line.
+    visit
+        Called with the builder and each old binding, in order. It returns what the binding's
+        variable is from now on (and may emit what it likes before), or None to keep the binding.
+    """
+    name = module.get_global_var("main")
+    main = module[name]
+    builder = LineBuilder(main.params)
+    for binding in bindings_of(main):
+        value = visit(builder, binding)
+        if value is None:
+            value = builder.emit(builder.renewed(binding.value), binding.var.name)
+        builder.values[binding.var] = value
+    renewed = IRModule(dict(module.functions.items()), attrs=module.attrs)
+    renewed.update_func(name, builder.finish(main, builder.renewed(main.body.body)))
+    return renewed

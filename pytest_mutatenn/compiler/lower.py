@@ -1,0 +1,295 @@
+"""The whole way down: from the imported network to its program, with one mutant made on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import IRModule, relax, tirx
+from tvm.s_tir import SBlock
+from tvm.target import Target
+from tvm.tirx import PrimFunc
+from tvm_ffi.structural import structural_map
+
+from pytest_mutatenn.compiler import graph, sites
+from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_name, rewrite_main
+from pytest_mutatenn.compiler.mutant import Mutant
+from pytest_mutatenn.compiler.passes import OptLevel, fuse, legalise, optimise
+from pytest_mutatenn.compiler.program import Program, build_program
+from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.model.onnx_import import ImportedModel
+from pytest_mutatenn.operators.registry import Operator
+
+_LAYER = "mutatenn_layer"
+
+
+@dataclass(frozen=True, eq=False)
+class Legalised:
+    """A network as kernels, one PrimFunc a call, before fusion.
+
+    Attributes
+    ----------
+    module
+        ``main`` as a line of ``R.call_tir``, every kernel called once.
+    kernels
+        Layer -> names of its kernels, in the order in which they run.
+    """
+
+    module: IRModule
+    kernels: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class KernelChange:
+    """A change of the kernels of a layer, or of a kernel at the device stage.
+
+    ``kernel`` is the PrimFunc's name; ``number`` counts from 1 over the place.
+    """
+
+    place: str
+    number: int
+    kernel: str
+    change: sites.Change
+    before: str
+    after: str
+
+
+@dataclass(eq=False)
+class Lowering:
+    """Lowers one network for one target at one opt level, unmutated or with a mutant.
+
+    Attributes
+    ----------
+    model
+        The imported network.
+    opt, target
+        The opt level and the target with its host.
+    """
+
+    model: ImportedModel
+    opt: OptLevel
+    target: Target
+    _legalised: Legalised | None = field(default=None, repr=False)
+    _groups: Mapping[str, tuple[str, ...]] | None = field(default=None, repr=False)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers, in order."""
+        return tuple(layer.name for layer in self.model.layers)
+
+    def legalised(self) -> Legalised:
+        """The unmutated network as kernels."""
+        if self._legalised is None:
+            self._legalised = self.to_kernels(self.model.module)
+        return self._legalised
+
+    def to_kernels(self, module: IRModule) -> Legalised:
+        """Optimise and legalise; give every call its own kernel, named by its layer."""
+        with self.target:
+            module = legalise(optimise(module, self.opt), self.opt, self.target)
+        return _one_kernel_a_call(module, self.layers)
+
+    def to_program(self, legalised: Legalised) -> Program:
+        """Fuse the kernels and read the program."""
+        with self.target:
+            module = fuse(legalised.module, self.opt, self.target)
+        module, layers = _take_layers(module, self.layers)
+        num_inputs = len(self.model.inputs)
+        return build_program(module, self.model.params, layers, num_inputs)
+
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """First layer -> all layers whose kernels are the same code, by the O0 lowering.
+
+        The groups are the same for every cell, so that a kernel mutant has one meaning.
+        """
+        if self._groups is None:
+            opt = OptLevel(0)
+            host = Target("llvm")
+            with host:
+                module = legalise(optimise(self.model.module, opt), opt, host)
+            by_code: dict[tuple[str, ...], list[str]] = {}
+            for layer, calls in _calls_by_layer(module, self.layers).items():
+                by_code.setdefault(tuple(calls), []).append(layer)
+            self._groups = {group[0]: tuple(group) for group in by_code.values()}
+        return self._groups
+
+    def kernel_changes(self, op: Operator, layer: str) -> list[KernelChange]:
+        """What the operator offers in the unmutated kernels of one layer, numbered from 1."""
+        legalised = self.legalised()
+        found: list[KernelChange] = []
+        for name in legalised.kernels.get(layer, ()):
+            body = legalised.module[name].body
+            for change in sites.changes(op, body):
+                before, after = change.lines(body)
+                found.append(KernelChange(layer, len(found) + 1, name, change, before, after))
+        return found
+
+    def mutate_graph(self, mutant: Mutant, op: Operator) -> tuple[IRModule, list[Any]]:
+        """Apply a graph mutant; give the changes that were made too."""
+        everything = list(graph.graph_changes(op, self.model.module))
+        chosen = choose(mutant, everything, lambda c: (c.layer, c.number))
+        return graph.apply_graph(self.model.module, chosen), chosen
+
+    def mutate_kernels(self, mutant: Mutant, op: Operator) -> tuple[Legalised, list[KernelChange]]:
+        """Apply a kernel mutant to every layer that its kernel serves."""
+        groups = self.groups()
+        everything = [
+            change
+            for first in wanted_places(mutant, groups)
+            for change in self.kernel_changes(op, first)
+        ]
+        chosen = choose(mutant, everything, lambda c: (c.place, c.number))
+        by_kernel: dict[str, list[sites.Change]] = {}
+        for change in chosen:
+            for layer in groups[change.place]:
+                same = self.kernel_changes(op, layer) if layer != change.place else [change]
+                for twin in same:
+                    if twin.number == change.number:
+                        by_kernel.setdefault(twin.kernel, []).append(twin.change)
+        legalised = self.legalised()
+        module = IRModule(dict(legalised.module.functions.items()), attrs=legalised.module.attrs)
+        for name, changes in by_kernel.items():
+            module.update_func(module.get_global_var(name), sites.apply(module[name], changes))
+        return Legalised(module, legalised.kernels), chosen
+
+
+class NoSuchSite(MutatennError):
+    """The mutant names a site that this cell's lowering does not have."""
+
+
+def wanted_places(mutant: Mutant, places: Iterable[str]) -> list[str]:
+    """The places that a mutant's sites name, in order; all of them for a sweep."""
+    if mutant.window is not None:
+        return list(places)
+    named = {site.place for site in mutant.sites}
+    return [place for place in places if place in named]
+
+
+def choose(mutant: Mutant, everything: Sequence[Any], key: Any) -> list[Any]:
+    """Pick the changes a mutant asks for: its sites, or its window of a sweep.
+
+    Raises
+    ------
+    NoSuchSite
+        If a site is not there, or the window holds none.
+    """
+    if mutant.window is not None:
+        start, stop = mutant.window
+        chosen = list(everything[start:stop])
+    else:
+        by_site = {key(change): change for change in everything}
+        wanted = [(site.place, site.number) for site in mutant.sites]
+        chosen = [by_site[site] for site in wanted if site in by_site]
+        if len(chosen) != len(wanted):
+            chosen = []
+    if not chosen:
+        raise NoSuchSite(
+            f"this cell's lowering has no such site (the operator finds {len(everything)} there)"
+        )
+    return chosen
+
+
+def _calls_by_layer(module: IRModule, layers: Iterable[str]) -> dict[str, list[str]]:
+    """Layer -> names of the kernels it calls.
+
+    A binding of unknown name belongs to the next layer: passes emit helpers before the result.
+    """
+    known = set(layers)
+    calls: dict[str, list[str]] = {}
+    waiting: list[str] = []
+    for binding in bindings_of(module["main"]):
+        if operator_name(binding.value) == "relax.call_tir":
+            waiting.append(binding.value.args[0].name_hint)
+        if binding.var.name in known:
+            calls.setdefault(binding.var.name, []).extend(waiting)
+            last, waiting = binding.var.name, []
+    if waiting and calls:
+        calls[last].extend(waiting)
+    return {layer: found for layer, found in calls.items() if found}
+
+
+def _one_kernel_a_call(module: IRModule, layers: Sequence[str]) -> Legalised:
+    """Give every call its own copy of its kernel, named and tagged by its layer."""
+    calls = _calls_by_layer(module, layers)
+    owners = iter([(layer, i) for layer, kernels in calls.items() for i in range(len(kernels))])
+    names: dict[str, list[str]] = {layer: [] for layer in calls}
+    kernels = relax.BlockBuilder(module)
+
+    def visit(builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr | None:
+        if operator_name(binding.value) != "relax.call_tir":
+            return None
+        layer, i = next(owners)
+        name = layer if len(calls[layer]) == 1 else f"{layer}__{i + 1}"
+        call = builder.renewed(binding.value)
+        kernel = kernels.add_func(_tag(module[call.args[0]], layer), name)
+        names[layer].append(kernel.name_hint)
+        call = relax.Call(call.op, [kernel, *call.args[1:]], call.attrs, call.ty_args)
+        return builder.emit(call, binding.var.name)
+
+    main = rewrite_main(module, visit)["main"]
+    module = kernels.get()
+    module.update_func(module.get_global_var("main"), main)
+    return Legalised(module, {layer: tuple(found) for layer, found in names.items()})
+
+
+def _tag(func: PrimFunc, layer: str) -> PrimFunc:
+    """Write the layer on every block, where it survives fusion."""
+    return _annotate(func, lambda notes: {**notes, _LAYER: layer})
+
+
+def _annotate(func: PrimFunc, change: Callable[[dict[str, Any]], dict[str, Any]]) -> PrimFunc:
+    def visit(block: Any) -> Any:
+        return SBlock(
+            block.iter_vars,
+            block.reads,
+            block.writes,
+            block.name_hint,
+            block.body,
+            block.init,
+            block.alloc_buffers,
+            block.match_buffers,
+            change(dict(block.annotations)),
+        )
+
+    return func.with_body(structural_map(func.body, [(SBlock, visit)]))
+
+
+def _take_layers(
+    module: IRModule, order: Sequence[str]
+) -> tuple[IRModule, dict[str, tuple[str, ...]]]:
+    """Read the layers off the blocks of the fused kernels, and wipe them off."""
+    rank = {layer: i for i, layer in enumerate(order)}
+    layers: dict[str, tuple[str, ...]] = {}
+    clean = IRModule(dict(module.functions.items()), attrs=module.attrs)
+    for gv, func in module.functions.items():
+        if not isinstance(func, tirx.PrimFunc):
+            continue
+        seen: set[str] = set()
+
+        def wipe(notes: dict[str, Any], seen: set[str] = seen) -> dict[str, Any]:
+            layer = notes.pop(_LAYER, None)
+            if layer is not None:
+                seen.add(str(layer))
+            return notes
+
+        clean.update_func(gv, _annotate(func, wipe))
+        layers[gv.name_hint] = tuple(sorted(seen, key=lambda layer: rank.get(layer, -1)))
+    return clean, layers
+
+
+def program_of(lowering: Lowering, mutant: Mutant | None, op: Operator | None) -> Program:
+    """Lower the network with a graph or kernel mutant, or unmutated, to its program."""
+    if mutant is None or mutant.stage == "device" or mutant.operator == "identity":
+        return lowering.to_program(lowering.legalised())
+    if mutant.operator == "canary":
+        return lowering.to_program(
+            lowering.to_kernels(graph.negate_output(lowering.model.module))
+        )
+    if op is None:
+        raise InternalError(f"{mutant.id}: no operator given")
+    if mutant.stage == "graph":
+        module, _ = lowering.mutate_graph(mutant, op)
+        return lowering.to_program(lowering.to_kernels(module))
+    legalised, _ = lowering.mutate_kernels(mutant, op)
+    return lowering.to_program(legalised)

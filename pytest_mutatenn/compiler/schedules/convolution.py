@@ -1,0 +1,67 @@
+"""Convolutions and matrix products on packed weights: one register tile at a time."""
+
+from __future__ import annotations
+
+from tvm.tirx import PrimFunc
+
+from pytest_mutatenn.compiler.packing import BLOCKED, COLUMNS, LANES
+from pytest_mutatenn.compiler.schedules.base import Kernel
+from pytest_mutatenn.compiler.schedules.elementwise import spread
+
+__all__ = ["convolution"]
+
+
+def convolution(func: PrimFunc) -> Kernel | None:
+    """Schedule a kernel whose one reduction is called ``conv`` or ``dense``.
+
+    The nest: blocks of output channels and rows outside, in parallel; tiles of columns; the
+    reduction; and inside it `columns` unrolled by `lanes` vectorised multiply-adds, whose sums
+    stay in registers. The padded rows are made where they are used, the epilogue runs on each
+    tile while it is warm.
+    """
+    kernel = Kernel(func)
+    block = kernel.only_reduction()
+    if block is None or kernel.name(block) not in ("conv", "dense"):
+        return None
+    lanes, columns = kernel.annotation(block, LANES), kernel.annotation(block, COLUMNS)
+    blocked = bool(kernel.annotation(block, BLOCKED))
+    padding = {kernel.name(producer) for producer in kernel.producers(block)}
+    kernel.inline(lambda candidate: kernel.name(candidate) not in padding)
+    schedule = kernel.schedule
+    spatial, reduction = kernel.loops(block)
+    work = kernel.work([*spatial, *reduction])
+
+    if blocked:
+        readers = schedule.get_consumers(block)
+        tail = schedule.cache_write(block, 0, "local")
+        *rows, channel_block, lane = spatial
+    else:
+        readers = []
+        tail = kernel.tail(block)
+        *rows, channels = spatial
+        channel_block, lane = schedule.split(channels, [None, lanes])
+    if tail is None:
+        return None
+    tiles, column = schedule.split(rows[-1], [None, columns])
+    schedule.reorder(channel_block, *rows[:-1], tiles, *reduction, column, lane)
+    if len(reduction) == 1:
+        task = place = schedule.fuse(channel_block, *rows[:-1], tiles)
+    else:
+        task, place = schedule.fuse(channel_block, *rows[:-1]), tiles
+
+    if blocked:
+        schedule.reverse_compute_at(tail, place, preserve_unit_loops=True)
+        *_, row, _, inner = schedule.get_loops(tail)
+        kernel.vectorise(inner)
+        schedule.unroll(row)
+        for reader in readers:
+            # cut out of its blocks in a pass of its own: a tile may straddle the cut
+            spread(kernel, reader, vectorised=False)
+    else:
+        kernel.attach_tail(block, tail, place)
+    kernel.place_padding(padding, task)
+    kernel.parallelise(task, work)
+    schedule.unroll(column)
+    kernel.vectorise(lane)
+    schedule.decompose_reduction(block, reduction[0])
+    return kernel

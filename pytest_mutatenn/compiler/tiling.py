@@ -1,0 +1,113 @@
+"""How many output channels and columns a convolution computes at once.
+
+The lanes are fixed at 16 floats on every machine, so that the packed weights, and with them the
+kernels and the list of mutants, are the same everywhere; a narrower machine takes two or four of
+its own vectors for one of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["LANES", "ConvolutionTile", "Fit", "convolution_tile", "dense_tile", "divisors"]
+
+LANES = 16
+"""Floats in a vector."""
+
+_REGISTERS = 31
+_MAX_CHANNELS = 64
+
+
+class Fit(Enum):
+    """How the blocks of channels and columns cover the output."""
+
+    EXACT = "blocks divide the output"
+    SLICE = "one block of channels wider than the output, cut afterwards"
+    PAD = "channels and columns are rounded up, and a second pass copies what is needed"
+
+
+@dataclass(frozen=True)
+class ConvolutionTile:
+    """The part of a convolution's output that stays in registers: `lanes` x `columns`."""
+
+    fit: Fit
+    lanes: int
+    columns: int
+
+
+def divisors(number: int, limit: int) -> list[int]:
+    """Return the divisors of `number` up to `limit`, ascending."""
+    return [d for d in range(1, min(number, limit) + 1) if number % d == 0]
+
+
+def power_of_two_part(number: int) -> int:
+    """Return the largest power of two that divides `number`."""
+    return number & -number
+
+
+def throughput(channels: int, columns: int, lanes: int = LANES) -> float:
+    """Return the multiply-adds a cycle that a register tile reaches, after a port model.
+
+    The model: two fused multiply-adds and two loads a cycle, a latency of four cycles, 32 vector
+    registers. Of equals, the tile with more accumulators wins, by one per cent each.
+    """
+    vectors = channels // lanes
+    accumulators = vectors * columns
+    if accumulators + vectors + 1 > _REGISTERS:
+        return 0.0
+    cycles = max(accumulators / 2, (vectors + columns) / 2, 4.0)
+    return channels * columns / cycles * (1 + 0.01 * accumulators)
+
+
+def convolution_tile(channels: int, groups: int, width: int) -> ConvolutionTile:
+    """Choose the tile of a convolution.
+
+    Parameters
+    ----------
+    channels
+        Output channels of one group.
+    groups
+        Groups of the convolution.
+    width
+        Output columns.
+    """
+    best = (0.0, ConvolutionTile(Fit.EXACT, 1, 1))
+
+    def offer(score: float, fit: Fit, lanes: int, columns: int) -> None:
+        nonlocal best
+        if score > best[0]:
+            best = score, ConvolutionTile(fit, lanes, columns)
+
+    for lanes in divisors(channels, _MAX_CHANNELS):
+        vector = min(LANES, power_of_two_part(lanes))
+        if lanes % LANES and lanes != power_of_two_part(channels):
+            continue
+        for columns in divisors(width, 28 if lanes <= LANES else 16):
+            offer(throughput(lanes, columns, vector), Fit.EXACT, lanes, columns)
+    for lanes in range(LANES, 80 + 1, LANES):
+        blocks = -(-channels // lanes)
+        used = channels / (blocks * lanes)
+        if blocks > 1 and blocks * lanes - channels >= LANES:
+            continue
+        if groups == 1 and blocks == 1:
+            for columns in divisors(width, 16):
+                offer(0.97 * used * throughput(lanes, columns), Fit.SLICE, lanes, columns)
+        for columns in range(1, 17):
+            used_columns = width / (-(-width // columns) * columns)
+            score = 0.85 * used * used_columns * throughput(lanes, columns)
+            offer(score, Fit.PAD, lanes, columns)
+    return best[1]
+
+
+def dense_tile(outputs: int, rows: int) -> ConvolutionTile:
+    """Choose the tile of a matrix product: `outputs` columns of the weights by `rows` of data."""
+    candidates = [d for d in divisors(outputs, _MAX_CHANNELS) if d % LANES == 0]
+    candidates = candidates or [d for d in divisors(outputs, _MAX_CHANNELS) if d % 8 == 0]
+    if candidates:
+        fit, lanes = Fit.EXACT, min(candidates, key=lambda d: abs(d - 2 * LANES))
+    else:
+        fit, lanes = Fit.PAD, LANES if outputs <= LANES else 2 * LANES
+    vector = min(LANES, power_of_two_part(lanes))
+    columns = max(divisors(rows, 14), key=lambda c: throughput(lanes, c, vector))
+    return ConvolutionTile(fit, lanes, columns)

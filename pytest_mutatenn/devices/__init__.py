@@ -1,0 +1,1 @@
+"""Kinds of device: one file a kind behind the interface of :mod:`.base`."""

@@ -1,0 +1,99 @@
+"""What a kind of device is, and how a device the user names is found.
+
+A kind is one module of this package with a class called ``Device`` that keeps the interface of
+:class:`Kind`. Nothing heavy is imported until a device is used: pytest's process asks for names
+only.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_mutatenn.errors import MutatennError
+
+if TYPE_CHECKING:
+    from tvm.target import Target
+    from tvm.tirx import PrimFunc
+
+
+class Kind(Protocol):
+    """One kind of device: compile a kernel, load it, and hold its tensors.
+
+    Attributes
+    ----------
+    kind
+        The name people type.
+    forks
+        Whether its runtime survives a fork, so that a child a mutant is possible.
+    """
+
+    kind: str
+    forks: bool
+
+    def __init__(self, options: str) -> None: ...
+
+    def missing(self) -> str | None:
+        """Say why the device is not here; ``None`` where it is. Never raises."""
+        ...
+
+    def fingerprint(self) -> str:
+        """All that decides which numbers the device computes from the same code."""
+        ...
+
+    def target(self, *, fast_math: bool) -> Target:
+        """Return the TVM target, with its host."""
+        ...
+
+    def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
+        """Generate code from a kernel at the device stage.
+
+        Returns
+        -------
+        tuple of bytes
+            The emitted code, the same bytes for the same kernel, and what :meth:`load` loads.
+        """
+        ...
+
+    def load(self, path: Path) -> Callable[..., Any]:
+        """Load a compiled kernel: a function of its tensors, outputs last."""
+        ...
+
+
+@cache
+def kinds() -> dict[str, str]:
+    """Name of each kind of device -> its module, sorted."""
+    package = importlib.import_module("pytest_mutatenn.devices")
+    names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
+    return {name: f"{package.__name__}.{name}" for name in names if name not in ("base", "linker")}
+
+
+def check_device(spec: str) -> None:
+    """Raise MutatennError if there is no kind of that name, naming the nearest."""
+    kind = spec.partition(":")[0]
+    if kind in kinds():
+        return
+    near = difflib.get_close_matches(kind, kinds(), n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise MutatennError(
+        f"--mutatenn-devices: unknown device {spec!r}.{hint} Known: {', '.join(kinds())}."
+    )
+
+
+def open_device(spec: str) -> Kind:
+    """Make the device a user named: a kind, and after a colon its options.
+
+    Raises
+    ------
+    MutatennError
+        If the kind or an option is unknown.
+    """
+    check_device(spec)
+    kind, _, options = spec.partition(":")
+    device: Kind = importlib.import_module(kinds()[kind]).Device(options)
+    return device

@@ -1,0 +1,1 @@
+"""From a recipe, a cell and inputs to predictions: evaluation, sandbox and store."""

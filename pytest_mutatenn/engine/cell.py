@@ -1,0 +1,49 @@
+"""A cell: one device at one opt level."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pytest_mutatenn.errors import MutatennError
+
+OPT_LEVELS = (0, 1, 2, 3, 4)
+
+_CELL = re.compile(r"(?P<device>.+)-O(?P<level>[0-4])")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One device at one opt level.
+
+    Attributes
+    ----------
+    device
+        As the user typed it: ``llvm``.
+    opt_level
+        0 to 4.
+    """
+
+    device: str
+    opt_level: int
+
+    @property
+    def id(self) -> str:
+        """The cell in test ids: ``llvm-O2``."""
+        return f"{self.device}-O{self.opt_level}"
+
+    @classmethod
+    def parse(cls, text: str, option: str) -> Cell:
+        """Read ``llvm-O0``.
+
+        Raises
+        ------
+        MutatennError
+            If it is no cell, naming the option.
+        """
+        match = _CELL.fullmatch(text)
+        if match is None:
+            raise MutatennError(
+                f"{option}: {text!r} is no cell; write a device and an opt level, such as llvm-O0."
+            )
+        return cls(match["device"], int(match["level"]))

@@ -1,0 +1,510 @@
+"""Recipe, cell and inputs in; an Evaluation out. Everything made on the way is stored."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_mutatenn.engine.activations import choose_steps, layout
+from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.engine.outcome import Failure, Outcome
+from pytest_mutatenn.engine.sandbox import Child, Reply, Zygote
+from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.version import code_version, host
+from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.model.source import ModelSource
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Arrays = Mapping[str, "np.ndarray"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a mutant may take, and what may be kept to spare it work.
+
+    Attributes
+    ----------
+    timeout_factor, timeout_constant
+        A run may take the baseline's time times the factor, plus the constant in seconds (PIT's
+        strategy).
+    compile_timeout
+        Seconds a mutant's compilation may take.
+    memory
+        Bytes a child may allocate beyond the baseline.
+    activations
+        Bytes of the baseline's tensors that are kept, a cell and dataset.
+    """
+
+    timeout_factor: float = 5.0
+    timeout_constant: float = 5.0
+    compile_timeout: float = 120.0
+    memory: int = 2 << 30
+    activations: int = 256 << 20
+
+    def deadline(self, baseline_seconds: float) -> float:
+        """Seconds that a run may take."""
+        return baseline_seconds * self.timeout_factor + self.timeout_constant
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a program gave for a set of inputs.
+
+    Attributes
+    ----------
+    outputs
+        Every network output by name, of shape (n, *output shape).
+    latency
+        Seconds per input; NaN where part of the work was the baseline's.
+    infected
+        Per input, whether a changed step's result differs from the baseline's.
+    seconds
+        Time of the whole run.
+    step_seconds
+        For the baseline: time of each step, over all inputs.
+    """
+
+    outputs: Arrays
+    latency: np.ndarray
+    infected: Sequence[bool]
+    seconds: float
+    step_seconds: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A mutant as this cell makes it.
+
+    Attributes
+    ----------
+    status
+        ``prepared``, ``rejected`` or ``no_site``.
+    digest
+        Of its program; empty unless prepared.
+    reason
+        Why it is not prepared.
+    before, after
+        The lines that change here.
+    seconds
+        Time it took to make.
+    """
+
+    status: str
+    digest: str = ""
+    reason: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(eq=False)
+class Counters:
+    """Work done and work spared, as the report counts it."""
+
+    kernels_compiled: int = 0
+    kernels_reused: int = 0
+    steps_run: int = 0
+    steps_reused: int = 0
+    evaluations_run: int = 0
+    evaluations_reused: int = 0
+
+    def add(self, other: Mapping[str, int]) -> None:
+        """Add the counts of another process."""
+        for name, count in other.items():
+            setattr(self, name, getattr(self, name) + count)
+
+
+@dataclass(eq=False)
+class Engine:
+    """Evaluates one network on one cell. Nothing is started before the store is asked.
+
+    Attributes
+    ----------
+    model, cell
+        The network and the cell.
+    shapes
+        Input shapes that the file leaves open.
+    disabled_passes, required_passes
+        Passes taken out of the opt level and in.
+    operator_files
+        The user's own operators.
+    store, limits, threads
+        Where results lie, what a mutant may take, and the threads a kernel may use.
+    """
+
+    model: ModelSource
+    cell: Cell
+    store: Store
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    disabled_passes: tuple[str, ...] = ()
+    required_passes: tuple[str, ...] = ()
+    operator_files: tuple[Path, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    threads: int = 1
+    counters: Counters = field(default_factory=Counters)
+
+    def __post_init__(self) -> None:
+        self._zygote: Zygote | None = None
+        self._scratch: Path | None = None
+        self._recipes: dict[str, Recipe] = {}
+        self._activations: dict[str, tuple[int, list[Any]]] = {}
+        operators = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.operator_files]
+        self.key = _combine(
+            code_version(),
+            host(),
+            self.model.digest,
+            repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
+            self.cell.id,
+            repr((self.disabled_passes, self.required_passes)),
+            repr(operators),
+        )
+
+    # -- the zygote ---------------------------------------------------------------------------
+
+    def zygote(self) -> Zygote:
+        """The process with the baseline loaded, started at the first call."""
+        if self._zygote is None:
+            self._scratch = self.store.scratch()
+            order = {
+                "model": str(self.model.path),
+                "shapes": {name: list(shape) for name, shape in self.shapes.items()},
+                "device": self.cell.device,
+                "opt_level": self.cell.opt_level,
+                "disabled_passes": self.disabled_passes,
+                "required_passes": self.required_passes,
+                "operator_files": [str(file) for file in self.operator_files],
+                "store": str(self.store.root),
+            }
+            self._zygote = Zygote(order, self.threads, self._scratch)
+            info = self._zygote.info
+            self.counters.add(info.pop("counters"))
+            info.pop("seconds")
+            self.store.put_json("baselines", self.key, info)
+            self._info = info
+        return self._zygote
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the baseline is: its digest, fingerprint, inputs, outputs, steps and layers."""
+        if not hasattr(self, "_info"):
+            stored = self.store.get_json("baselines", self.key)
+            if stored is None:
+                self.zygote()
+            else:
+                self._info: dict[str, Any] = stored
+        return self._info
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return self._zygote is not None
+
+    def close(self) -> None:
+        """End the processes; what is stored stays."""
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+        for fd, _ in self._activations.values():
+            os.close(fd)
+        self._activations.clear()
+        if self._scratch is not None:
+            self.store.remove(self._scratch)
+            self._scratch = None
+
+    def fork(self) -> Child:
+        """Fork a child that can make and run one mutant, or run the baseline."""
+        return self.zygote().fork(self.limits.memory)
+
+    # -- mutants ------------------------------------------------------------------------------
+
+    def list_mutants(
+        self,
+        operators: str,
+        stages: Sequence[str],
+        order: str,
+        positions: tuple[int, int | None],
+    ) -> dict[str, Any]:
+        """List the mutants that a selection gives in this cell; stored, so cheap when warm.
+
+        Raises
+        ------
+        MutatennError
+            If the selection names an unknown operator.
+        """
+        request = {
+            "do": "list",
+            "operators": operators,
+            "stages": list(stages),
+            "order": order,
+            "positions": list(positions),
+        }
+        key = _combine(self.key, repr(sorted(request.items())))
+        stored = self.store.get_json("lists", key)
+        if stored is None:
+            with contextlib.closing(self.fork()) as child:
+                reply = child.ask(request)
+            if isinstance(reply, Failure):
+                raise InternalError(
+                    f"Listing the mutants of {self.cell.id} failed: {reply.reason}.\n{reply.stderr}"
+                )
+            stored = reply.value
+            self.store.put_json("lists", key, stored)
+        return dict(stored)
+
+    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
+        """How this cell makes a mutant; made on the first call, unless the store knows."""
+        found = self._recipes.get(mutant)
+        if found is None:
+            key = _combine(self.key, mutant)
+            stored = self.store.get_json("recipes", key)
+            if stored is not None:
+                found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
+            else:
+                with contextlib.ExitStack() as stack:
+                    row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
+                    found = row.prepare()
+                self.store.put_json("recipes", key, _plain(found))
+            self._recipes[mutant] = found
+        return found
+
+    # -- runs ---------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        mutant: str | None,
+        arrays: Arrays,
+        digest: str,
+        row: Row | None = None,
+        *,
+        keep: bool = False,
+    ) -> Evaluation | Failure:
+        """Run the baseline, or a mutant, on inputs; or read what an earlier run gave.
+
+        Parameters
+        ----------
+        mutant
+            Its id; None for the baseline.
+        arrays
+            Network input -> array of shape (n, *input shape).
+        digest
+            Digest of the inputs.
+        row
+            The child to use where one is needed; a new one is made and ended otherwise.
+        keep
+            Keep the baseline's activations for these inputs: many mutants will run on them.
+        """
+        program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
+        # the identity must run for itself: that its outputs are the baseline's is what it shows
+        own = mutant if mutant == "identity" else ""
+        key = _combine(program, digest, self.info["fingerprint"], own or "")
+        baseline = 0.0
+        if mutant is not None:
+            reference = self.baseline(arrays, digest, keep=keep)
+            baseline = reference.seconds
+        allowed = self.limits.deadline(baseline)
+        stored = self._stored(key, allowed)
+        if stored is not None:
+            self.counters.evaluations_reused += 1
+            return stored
+        result = self._run(mutant, arrays, digest, row, allowed, keep)
+        self.counters.evaluations_run += 1
+        self._put(key, result, allowed)
+        return result
+
+    def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
+        """Run the baseline, or read what an earlier run gave.
+
+        Raises
+        ------
+        MutatennError
+            If the unmutated network does not run here.
+        """
+        result = self.evaluate(None, arrays, digest, keep=keep)
+        if isinstance(result, Failure):
+            said = f"\n{result.stderr}" if result.stderr else ""
+            raise MutatennError(
+                f"The unmutated model {self.model.source} does not run on {self.cell.id}: "
+                f"{result.reason}.{said}"
+            )
+        return result
+
+    def _run(
+        self,
+        mutant: str | None,
+        arrays: Arrays,
+        digest: str,
+        row: Row | None,
+        allowed: float,
+        keep: bool,
+    ) -> Evaluation | Failure:
+        by_number = self._by_number(arrays)
+        with contextlib.ExitStack() as stack:
+            if row is None:
+                row = stack.enter_context(contextlib.closing(Row(self, mutant)))
+            if mutant is None:
+                return row.run(by_number, None)
+            failed = row.ensure_prepared()
+            if failed is not None:
+                return failed
+            kept = self._kept(arrays, digest) if keep and mutant != "identity" else None
+            return row.run(by_number, allowed, kept)
+
+    def _by_number(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        return {str(i): arrays[spec["name"]] for i, spec in enumerate(self.info["inputs"])}
+
+    def _kept(self, arrays: Arrays, digest: str) -> tuple[int, list[Any]]:
+        """The baseline's activations for these inputs, in memory that children map."""
+        if digest not in self._activations:
+            steps = self.info["steps"]
+            count = len(next(iter(arrays.values())))
+            seconds = self.baseline(arrays, digest).step_seconds
+            chosen = choose_steps(steps, seconds, count, self.limits.activations)
+            offsets, size = layout(steps, chosen, count)
+            fd = os.memfd_create("mutatenn-activations")
+            os.ftruncate(fd, size)
+            self._activations[digest] = (fd, offsets)
+            with contextlib.closing(Row(self, None)) as row:
+                result = row.run(self._by_number(arrays), None, (fd, offsets))
+            if isinstance(result, Failure):
+                raise InternalError(f"the baseline ran, and then did not: {result.reason}")
+        return self._activations[digest]
+
+    # -- the store ----------------------------------------------------------------------------
+
+    def _stored(self, key: str, allowed: float) -> Evaluation | Failure | None:
+        found = self.store.get_arrays("evaluations", key)
+        if found is None:
+            return None
+        value, arrays = found
+        if "outcome" in value:
+            # given more time, it might answer
+            late = value["outcome"] == Outcome.TIMED_OUT and allowed > 1.5 * value["allowed"]
+            failure = Failure(Outcome(value["outcome"]), value["reason"], value["stderr"])
+            return None if late else failure
+        latency = arrays.pop("latency")
+        outputs = {name: arrays[f"output {i}"] for i, name in enumerate(value["outputs"])}
+        return Evaluation(
+            outputs, latency, value["infected"], value["seconds"], value["step_seconds"]
+        )
+
+    def _put(self, key: str, result: Evaluation | Failure, allowed: float) -> None:
+        if isinstance(result, Failure):
+            value = {
+                "outcome": result.outcome,
+                "reason": result.reason,
+                "stderr": result.stderr,
+                "allowed": allowed,
+            }
+            self.store.put_arrays("evaluations", key, value, {})
+            return
+        value = {
+            "outputs": list(result.outputs),
+            "infected": list(result.infected),
+            "seconds": result.seconds,
+            "step_seconds": list(result.step_seconds),
+        }
+        arrays = {f"output {i}": array for i, array in enumerate(result.outputs.values())}
+        self.store.put_arrays("evaluations", key, value, {"latency": result.latency, **arrays})
+
+
+class Row:
+    """The child of one row: forked when first needed, ended with the row."""
+
+    def __init__(self, engine: Engine, mutant: str | None) -> None:
+        self._engine = engine
+        self._mutant = mutant
+        self._child: Child | None = None
+        self._failure: Failure | None = None
+        self._prepared = False
+
+    def _ask(self, request: Mapping[str, Any], *args: Any, **options: Any) -> Reply | Failure:
+        if self._failure is not None:
+            return self._failure
+        if self._child is None:
+            self._child = self._engine.fork()
+        reply = self._child.ask(request, *args, **options)
+        if isinstance(reply, Failure):
+            self._failure = reply
+        return reply
+
+    def prepare(self) -> Recipe:
+        """Make the mutant; a compiler that dies or hangs has refused it."""
+        limit = self._engine.limits.compile_timeout
+        reply = self._ask({"do": "prepare", "mutant": self._mutant}, seconds=limit)
+        if isinstance(reply, Failure):
+            return Recipe("rejected", reason=f"the compiler gave up: {reply.reason}")
+        self._prepared = True
+        value = dict(reply.value)
+        self._engine.counters.add(value.pop("counters", {}))
+        for name in ("before", "after"):
+            value[name] = tuple(value.get(name, ()))
+        return Recipe(**value)
+
+    def ensure_prepared(self) -> Failure | None:
+        """Make the mutant, if this child has not yet."""
+        if not self._prepared and self._failure is None:
+            recipe = self.prepare()
+            if recipe.status != "prepared":
+                return Failure(Outcome.REJECTED, recipe.reason)
+        return self._failure
+
+    def run(
+        self,
+        arrays: Arrays,
+        allowed: float | None,
+        kept: tuple[int, list[Any]] | None = None,
+    ) -> Evaluation | Failure:
+        """Run on inputs, by the number of the network's input."""
+        fds, keep = ([kept[0]], kept[1]) if kept is not None else ([], None)
+        reply = self._ask({"do": "run", "keep": keep}, arrays, fds=fds, seconds=allowed)
+        if isinstance(reply, Failure):
+            return reply
+        value = reply.value
+        counters = self._engine.counters
+        counters.steps_run += value["steps_run"]
+        counters.steps_reused += value["steps_reused"]
+        names = [spec["name"] for spec in self._engine.info["outputs"]]
+        return Evaluation(
+            {name: reply.arrays[str(i)] for i, name in enumerate(names)},
+            reply.arrays["latency"],
+            value["infected"],
+            value["seconds"],
+            value["step_seconds"] if self._mutant is None else (),
+        )
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None and self._child.alive:
+            self._child.close()
+        self._child = None
+
+
+def _combine(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:{part}".encode())
+    return digest.hexdigest()
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "status": recipe.status,
+        "digest": recipe.digest,
+        "reason": recipe.reason,
+        "before": list(recipe.before),
+        "after": list(recipe.after),
+        "seconds": recipe.seconds,
+    }
+
+
+def close_all(engines: Iterable[Engine]) -> None:
+    """End the processes of many engines."""
+    for engine in engines:
+        engine.close()

@@ -1,0 +1,267 @@
+"""pytest's side of the processes that run mutants: start, ask, watch, kill.
+
+A request to a child has a deadline. Whatever the child does (answer, raise, die, hang, allocate,
+scribble on its channel), what comes back is a reply or a :class:`Failure`, never an exception of
+the child's making.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_mutatenn.engine import wire
+from pytest_mutatenn.engine.outcome import Failure, Outcome
+from pytest_mutatenn.errors import InternalError, MutatennError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_STDERR_KEPT = 8192
+_GRACE = 10.0  # seconds a process has to exit once its socket is closed
+
+
+class _TooLarge(Exception):
+    """The child is past its memory limit."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a child answered."""
+
+    value: Any
+    arrays: Mapping[str, np.ndarray]
+
+
+@dataclass
+class Zygote:
+    """A process with a baseline loaded, that forks a child for every row.
+
+    Parameters
+    ----------
+    order
+        What to load; see :class:`pytest_mutatenn.engine.workshop.Order`.
+    threads
+        Threads a kernel may use.
+    scratch
+        Folder for temporary files.
+    """
+
+    order: Mapping[str, Any]
+    threads: int
+    scratch: Path
+    info: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._errors = os.memfd_create("mutatenn-zygote")
+        environment = {
+            **os.environ,
+            "TVM_NUM_THREADS": os.environ.get("TVM_NUM_THREADS", str(self.threads)),
+            # the same numbers on every run, even of what a mutant reads before it is written
+            "PYTHONHASHSEED": "0",
+            "MALLOC_PERTURB_": "85",
+            "TMPDIR": str(self.scratch),
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pytest_mutatenn.engine.zygote", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=self._errors,
+                stderr=self._errors,
+                env=environment,
+                start_new_session=True,
+            )
+        self._sock = ours
+        self.info = self._ask(dict(self.order))
+        if "missing" in self.info:
+            self.close()
+            raise MutatennError(str(self.info["missing"]))
+
+    def _ask(self, request: Any, fds: Sequence[int] = ()) -> dict[str, Any]:
+        try:
+            wire.send(self._sock, request, fds=fds)
+            reply, _, _ = wire.receive(self._sock)
+        except (wire.Closed, wire.Garbled) as error:
+            self._process.kill()
+            status = self._process.wait()
+            raise InternalError(
+                f"The process that loads {self.order['model']} for {self.order['device']} at O"
+                f"{self.order['opt_level']} ended ({_status(status)}).\n{_tail(self._errors)}"
+            ) from error
+        if "error" in reply:
+            _raise(reply)
+        return dict(reply)
+
+    def fork(self, memory_limit: int) -> Child:
+        """Fork a child.
+
+        Parameters
+        ----------
+        memory_limit
+            What the child may allocate beyond what the zygote has, in bytes.
+        """
+        ours, theirs = socket.socketpair()
+        errors = os.memfd_create("mutatenn-child")
+        with theirs:
+            reply = self._ask(
+                {"do": "fork", "memory_limit": memory_limit}, fds=[theirs.fileno(), errors]
+            )
+        return Child(self, reply["pid"], ours, errors, memory_limit)
+
+    def reap(self, pid: int) -> dict[str, Any]:
+        """Wait for a child that is ending; give its status and the most memory it had."""
+        return self._ask({"do": "reap", "pid": pid})
+
+    def close(self) -> None:
+        """End the process and all that is left of its children."""
+        self._sock.close()
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._errors)
+
+
+class Child:
+    """One row's process."""
+
+    def __init__(
+        self, zygote: Zygote, pid: int, sock: socket.socket, errors: int, memory_limit: int
+    ) -> None:
+        self._zygote = zygote
+        self._pid = pid
+        self._sock = sock
+        self._errors = errors
+        self._limit = _resident(pid) + memory_limit
+        self.alive = True
+
+    def ask(
+        self,
+        request: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray] | None = None,
+        *,
+        fds: Sequence[int] = (),
+        seconds: float | None = None,
+    ) -> Reply | Failure:
+        """Send a request and wait for its answer.
+
+        Raises
+        ------
+        MutatennError, InternalError
+            If the child says that the user, or this package, is at fault.
+        """
+        if not self.alive:
+            raise InternalError("a child was asked after it had died")
+        deadline = None if seconds is None else time.monotonic() + seconds
+        try:
+            wire.send(self._sock, dict(request), arrays, fds)
+            value, found, _ = wire.receive(self._sock, deadline=deadline, watch=self._watch)
+        except wire.Late:
+            return self._fail(Outcome.TIMED_OUT, f"no answer within {seconds:.1f} s")
+        except _TooLarge:
+            return self._fail(Outcome.OUT_OF_MEMORY, "it went past its memory limit")
+        except wire.Garbled as error:
+            return self._fail(Outcome.CRASHED, str(error))
+        except wire.Closed:
+            return self._fail(Outcome.CRASHED, None)
+        if isinstance(value, dict) and "error" in value:
+            return self._error(value)
+        return Reply(value, found)
+
+    def _error(self, value: Mapping[str, Any]) -> Failure:
+        if value["error"] == "memory":
+            return self._fail(Outcome.OUT_OF_MEMORY, value["message"])
+        if value["error"] == "raised":
+            return self._fail(Outcome.RAISED, value["message"])
+        self.close()
+        _raise(value)
+        raise AssertionError
+
+    def _watch(self) -> None:
+        if _resident(self._pid) > self._limit:
+            raise _TooLarge
+
+    def _fail(self, outcome: Outcome, reason: str | None) -> Failure:
+        stderr = _tail(self._errors)
+        status = self.close(kill=outcome is not Outcome.CRASHED or reason is not None)
+        return Failure(outcome, reason or f"its process {_status(status)}", stderr)
+
+    def close(self, *, kill: bool = False) -> int:
+        """End the process, and any that it started; give its wait status as an exit code."""
+        if not self.alive:
+            return 0
+        self.alive = False
+        self._sock.close()
+        if kill:
+            _kill_group(self._pid)
+        else:
+            _await_end(self._pid)
+            _kill_group(self._pid)
+        reply = self._zygote.reap(self._pid)
+        os.close(self._errors)
+        return os.waitstatus_to_exitcode(reply["status"])
+
+
+def _raise(reply: Mapping[str, Any]) -> None:
+    if reply["error"] == "user":
+        raise MutatennError(reply["message"])
+    raise InternalError(f"in a child process:\n{reply['message']}")
+
+
+def _status(code: int) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"died of {signal.Signals(-code).name}"
+        return f"died of signal {-code}"
+    return f"exited with status {code}"
+
+
+def _kill_group(pid: int) -> None:
+    # the child leads a session of its own, so this reaches whatever it started
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _await_end(pid: int) -> None:
+    """Give a process a moment to end by itself; it stays a zombie until it is reaped."""
+    deadline = time.monotonic() + _GRACE
+    while time.monotonic() < deadline:
+        try:
+            state = Path("/proc", str(pid), "stat").read_bytes().rpartition(b")")[2].split()[0]
+        except (OSError, IndexError):
+            return
+        if state == b"Z":
+            return
+        time.sleep(0.0005)
+
+
+def _resident(pid: int) -> int:
+    """Memory a process holds, in bytes; 0 once it is gone."""
+    try:
+        fields = Path("/proc", str(pid), "statm").read_bytes().split()
+    except OSError:
+        return 0
+    return int(fields[1]) * resource.getpagesize() if len(fields) > 1 else 0
+
+
+def _tail(fd: int) -> str:
+    """The end of what was written to a file; what is left out is said."""
+    size = os.fstat(fd).st_size
+    start = max(0, size - _STDERR_KEPT)
+    text = os.pread(fd, _STDERR_KEPT, start).decode(errors="replace").strip()
+    return f"[... {start} bytes left out ...]\n{text}" if start else text

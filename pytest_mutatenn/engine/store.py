@@ -1,0 +1,165 @@
+"""A content-addressed store on disk, for many processes at once.
+
+An entry is a header line with the digest of the rest, and the rest. Writes go to a temporary
+file that is renamed into place; a reader therefore sees an entry whole or not at all. An entry
+that does not match its digest is a miss and is removed (after Hypothesis' and Triton's stores).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_MAGIC = b"mutatenn-store-1 "
+
+
+class Store:
+    """Entries by kind and key.
+
+    Parameters
+    ----------
+    root
+        The folder; made when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where an entry lies."""
+        return self.root / kind / key[:2] / key
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """Read an entry; ``None`` where there is none, or none whole."""
+        path = self.path(kind, key)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        head, _, body = data.partition(b"\n")
+        if head == _header(body):
+            return body
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+
+    def put(self, kind: str, key: str, body: bytes) -> None:
+        """Write an entry, whole or not at all."""
+        self._write(self.path(kind, key), _header(body) + b"\n" + body)
+
+    def get_json(self, kind: str, key: str) -> Any:
+        """Read an entry of JSON; ``None`` where there is none."""
+        body = self.get(kind, key)
+        return None if body is None else json.loads(body)
+
+    def put_json(self, kind: str, key: str, value: Any) -> None:
+        """Write an entry of JSON."""
+        self.put(kind, key, json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+    def get_arrays(self, kind: str, key: str) -> tuple[Any, dict[str, np.ndarray]] | None:
+        """Read an entry of JSON and arrays."""
+        body = self.get(kind, key)
+        if body is None:
+            return None
+        import numpy as np
+
+        with np.load(io.BytesIO(body), allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        return json.loads(arrays.pop("__json__").tobytes()), arrays
+
+    def put_arrays(
+        self, kind: str, key: str, value: Any, arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        """Write an entry of JSON and arrays."""
+        import numpy as np
+
+        head = np.frombuffer(json.dumps(value, sort_keys=True).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, __json__=head, **arrays)
+        self.put(kind, key, buffer.getvalue())
+
+    def put_file(self, kind: str, body: bytes, suffix: str) -> str:
+        """Write a file under the digest of its content; give its name.
+
+        Other programs can open such a file by its path (:meth:`file`).
+        """
+        name = hashlib.sha256(body).hexdigest() + suffix
+        path = self.path(kind, name)
+        if self.file(kind, name) is None:
+            self._write(path, body)
+        return name
+
+    def file(self, kind: str, name: str) -> Path | None:
+        """Path of a file of :meth:`put_file`, if it is there and whole."""
+        path = self.path(kind, name)
+        try:
+            body = path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(body).hexdigest() == name.partition(".")[0]:
+            return path
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[None]:
+        """Hold a lock between processes, so that the same work is not done twice at once."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{key}.lock"):
+            yield
+
+    def scratch(self) -> Path:
+        """Make a folder for a process' temporary files; :meth:`remove` it afterwards."""
+        folder = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def remove(self, folder: Path) -> None:
+        """Remove a folder of :meth:`scratch`, and those of processes that are gone."""
+        shutil.rmtree(folder, ignore_errors=True)
+        for left in (self.root / "tmp").glob("*-*"):
+            pid = left.name.partition("-")[0]
+            if pid.isdigit() and not Path("/proc", pid).exists():
+                shutil.rmtree(left, ignore_errors=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._describe()
+        # a name of our own: two processes may write the same entry at once, and the last wins
+        temporary = path.with_name(f".{os.getpid()}-{uuid.uuid4().hex}")
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+    def _describe(self) -> None:
+        """Keep the store out of version control and backups, as pytest does its cache."""
+        ignore = self.root / ".gitignore"
+        if not ignore.exists():
+            with contextlib.suppress(OSError):
+                ignore.write_text("# Made by pytest-mutatenn.\n*\n")
+                (self.root / "CACHEDIR.TAG").write_text(
+                    "Signature: 8a477f597d28d172789f06886806bc55\n"
+                    "# This is the store of pytest-mutatenn; it can be deleted at any time.\n"
+                )
+
+
+def _header(body: bytes) -> bytes:
+    return _MAGIC + hashlib.sha256(body).hexdigest().encode()

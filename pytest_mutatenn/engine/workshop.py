@@ -1,0 +1,319 @@
+"""One network on one cell, inside a child process: compiled once, mutated many times."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_mutatenn.compiler import sites
+from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage
+from pytest_mutatenn.compiler.lower import Lowering, choose, program_of, wanted_places
+from pytest_mutatenn.compiler.mutant import Mutant
+from pytest_mutatenn.compiler.passes import OptLevel
+from pytest_mutatenn.compiler.program import Leaves, Program, combine, digests_of
+from pytest_mutatenn.compiler.schedules import schedule
+from pytest_mutatenn.devices.base import open_device
+from pytest_mutatenn.engine.executor import BaselineRun, Loaded
+from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.errors import InternalError
+from pytest_mutatenn.model.onnx_import import import_onnx
+from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators.registry import Operator
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a workshop is asked to make; plain data, it crosses processes.
+
+    Attributes
+    ----------
+    model
+        Path of the ONNX file.
+    shapes
+        Input shapes that the file leaves open.
+    device, opt_level, disabled_passes, required_passes
+        The cell.
+    operator_files
+        The user's own operators.
+    store
+        Folder of the store.
+    """
+
+    model: str
+    shapes: Mapping[str, list[int]]
+    device: str
+    opt_level: int
+    disabled_passes: tuple[str, ...]
+    required_passes: tuple[str, ...]
+    operator_files: tuple[str, ...]
+    store: str
+
+
+class Rejected(Exception):
+    """The compiler refused a mutant."""
+
+
+@dataclass
+class Counters:
+    """Work done and work spared."""
+
+    kernels_compiled: int = 0
+    kernels_reused: int = 0
+
+
+@dataclass(eq=False)
+class Prepared:
+    """A mutant whose code is there.
+
+    Attributes
+    ----------
+    loaded
+        Its program and kernels.
+    digest
+        Digest of its program.
+    before, after
+        The lines that change.
+    """
+
+    loaded: Loaded
+    digest: str
+    before: list[str]
+    after: list[str]
+
+
+@dataclass(eq=False)
+class DeviceKernel:
+    """A kernel of the baseline as the device stage names it: once per code, by its first layer."""
+
+    name: str
+    kernels: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class Workshop:
+    """Compiles and loads the baseline; then makes mutants of it.
+
+    Raises
+    ------
+    MutatennError
+        If the model, the cell or an operator cannot be used.
+    """
+
+    order: Order
+    counters: Counters = field(default_factory=Counters)
+
+    def __post_init__(self) -> None:
+        order = self.order
+        self.store = Store(Path(order.store))
+        self.operators = registry.load(Path(file) for file in order.operator_files)
+        self.device = open_device(order.device)
+        self.opt = OptLevel(
+            order.opt_level, frozenset(order.disabled_passes), frozenset(order.required_passes)
+        )
+        self.target = self.device.target(fast_math=self.opt.includes("FastMath"))
+        self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
+        self.lowering = Lowering(self.model, self.opt, self.target)
+        self._device_stage: dict[str, Any] = {}
+        self._ir_digests: dict[str, str] = {}
+
+    def load_baseline(self) -> None:
+        """Compile what the store does not have, load it, and run what depends on weights alone."""
+        program = program_of(self.lowering, None, None)
+        leaves = Leaves.of_program(program)
+        with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
+            compiled = {name: self.compile(name, program) for name in program.kernels}
+        self.baseline = Loaded(
+            program,
+            {name: code for name, (code, _) in compiled.items()},
+            {name: self.device.load(path) for name, (_, path) in compiled.items()},
+            leaves,
+        )
+        self.digest = program.digest(self.baseline.code, leaves)
+        self.run = BaselineRun(self.baseline)
+        self.run.load_constants()
+
+    def compile(
+        self, name: str, program: Program, changes: list[sites.Change] | None = None
+    ) -> tuple[str, Path]:
+        """Compile one kernel, unless the store has it.
+
+        Returns
+        -------
+        code, path
+            Digest of the emitted code, and where to load it from.
+        """
+        func = program.kernels[name]
+        key = combine(ir_digest(func, self.target), str(self.opt), self.device.fingerprint())
+        mutated = None
+        if changes:
+            mutated = sites.apply(self.device_stage(name, program), changes)
+            key = combine(key, ir_digest(mutated, self.target))
+        entry = self.store.get_json("kernels", key)
+        if entry is not None:
+            path = self.store.file("code", entry["file"])
+            if path is not None:
+                self.counters.kernels_reused += 1
+                return entry["code"], path
+        if mutated is None:
+            mutated = self.lower(func)
+        emitted, library = self.device.compile(mutated, self.target)
+        file = self.store.put_file("code", library, ".so")
+        code = hashlib.sha256(emitted).hexdigest()
+        self.store.put_json("kernels", key, {"code": code, "file": file})
+        self.counters.kernels_compiled += 1
+        path = self.store.file("code", file)
+        if path is None:
+            raise InternalError(f"the store lost {file} as soon as it was written")
+        return code, path
+
+    def lower(self, func: Any) -> Any:
+        """Schedule a kernel and lower it to the device stage."""
+        return to_device_stage(schedule(func, self.opt, self.target), self.target)
+
+    def device_stage(self, name: str, program: Program) -> Any:
+        """The unmutated kernel at the device stage."""
+        if name not in self._device_stage:
+            self._device_stage[name] = self.lower(program.kernels[name])
+        return self._device_stage[name]
+
+    def device_kernels(self) -> list[DeviceKernel]:
+        """The baseline's kernels, one for each code, in the order in which they first run."""
+        program = self.baseline.program
+        by_code: dict[str, list[Any]] = {}
+        for step in program.steps:
+            by_code.setdefault(self.baseline.code[step.kernel], []).append(step)
+        taken: set[str] = set()
+        found = []
+        for steps in by_code.values():
+            base = steps[0].layers[0] if steps[0].layers else steps[0].kernel
+            name, number = base, 1
+            while name in taken:
+                number += 1
+                name = f"{base}__{number}"
+            taken.add(name)
+            kernels = tuple(dict.fromkeys(step.kernel for step in steps))
+            layers = tuple(dict.fromkeys(layer for step in steps for layer in step.layers))
+            found.append(DeviceKernel(name, kernels, layers))
+        return found
+
+    def device_changes(self, op: Operator, kernel: DeviceKernel) -> list[sites.Change]:
+        """What the operator offers in a kernel of the baseline at the device stage."""
+        body = self.device_stage(kernel.kernels[0], self.baseline.program).body
+        return list(sites.changes(op, body))
+
+    def prepare(self, mutant: Mutant) -> Prepared:
+        """Make a mutant: lower it and compile what is new of it.
+
+        Raises
+        ------
+        NoSuchSite
+            If this cell's lowering has no such site.
+        Rejected
+            If the compiler refuses it.
+        """
+        if mutant.stage == "check":
+            return self._compiled(self._lowered(mutant, None), ["output"], [mutant.operator])
+        op = self.operators[mutant.operator]
+        if mutant.stage == "device":
+            return self._prepare_device(mutant, op)
+        if mutant.stage == "graph":
+            _, chosen = self.lowering.mutate_graph(mutant, op)
+        else:
+            _, chosen = self.lowering.mutate_kernels(mutant, op)
+        before = [change.before for change in chosen]
+        return self._compiled(self._lowered(mutant, op), before, [c.after for c in chosen])
+
+    def _lowered(self, mutant: Mutant, op: Operator | None) -> Program:
+        if mutant.operator == "identity":
+            return self.baseline.program
+        return self._compiler(program_of, self.lowering, mutant, op)
+
+    def _compiled(self, program: Program, before: list[str], after: list[str]) -> Prepared:
+        compiled = {
+            name: self._compiler(self.compile, name, program) for name in program.kernels
+        }
+        return self._loaded(program, compiled, before, after)
+
+    def _loaded(
+        self,
+        program: Program,
+        compiled: Mapping[str, tuple[str, Path]],
+        before: list[str],
+        after: list[str],
+    ) -> Prepared:
+        code = {name: digest for name, (digest, _) in compiled.items()}
+        ours = {
+            digest: self.baseline.kernels[name] for name, digest in self.baseline.code.items()
+        }
+        kernels = {
+            name: ours.get(digest) or self.device.load(path)
+            for name, (digest, path) in compiled.items()
+        }
+        leaves = self._leaves(program)
+        loaded = Loaded(program, code, kernels, leaves)
+        return Prepared(loaded, program.digest(code, leaves), before, after)
+
+    def _leaves(self, program: Program) -> Leaves:
+        """Digests of weights and literals; a mutant that keeps the weights keeps their digests."""
+        if program.params is self.baseline.program.params:
+            return replace(self.baseline.leaves, constants=digests_of(program.constants))
+        return Leaves.of_program(program)
+
+    def _prepare_device(self, mutant: Mutant, op: Operator) -> Prepared:
+        by_name = {kernel.name: kernel for kernel in self.device_kernels()}
+        everything = [
+            (by_name[name], number, change)
+            for name in wanted_places(mutant, by_name)
+            for number, change in enumerate(self.device_changes(op, by_name[name]), 1)
+        ]
+        chosen = choose(mutant, everything, lambda c: (c[0].name, c[1]))
+        program = self.baseline.program
+        compiled = {
+            name: (code, Path()) for name, code in self.baseline.code.items()
+        }
+        lines = []
+        by_kernel: dict[str, tuple[DeviceKernel, list[sites.Change]]] = {}
+        for kernel, _, change in chosen:
+            by_kernel.setdefault(kernel.name, (kernel, []))[1].append(change)
+            lines.append(change.lines(self.device_stage(kernel.kernels[0], program).body))
+        for kernel, changes in by_kernel.values():
+            made = self._compiler(self.compile, kernel.kernels[0], program, changes)
+            compiled.update(dict.fromkeys(kernel.kernels, made))
+        return self._loaded(program, compiled, [b for b, _ in lines], [a for _, a in lines])
+
+    @staticmethod
+    def _compiler(function: Any, *args: Any) -> Any:
+        """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
+        try:
+            return function(*args)
+        except Exception as error:
+            if is_ours(error):
+                raise
+            raise Rejected(last_line(error)) from error
+
+
+def last_line(error: BaseException) -> str:
+    """What an error of TVM's says, without its trace."""
+    text = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return text[-1][:500] if text else type(error).__name__
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an error was raised by this package's own code, not by TVM under it."""
+    last = None
+    trace = error.__traceback__
+    while trace is not None:
+        last, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    ours = Path(__file__).resolve().parent.parent
+    return last is not None and Path(last).resolve().is_relative_to(ours) and not _from_tvm(error)
+
+
+def _from_tvm(error: BaseException) -> bool:
+    """TVM's C++ errors surface in the frame that called it."""
+    return type(error).__module__.split(".")[0] in ("tvm", "tvm_ffi") or bool(
+        getattr(error, "__tvm_ffi_error__", None)
+    )

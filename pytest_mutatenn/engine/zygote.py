@@ -1,0 +1,188 @@
+"""The child's side: a process that loads a baseline once and forks a child for every mutant.
+
+Run as ``python -m pytest_mutatenn.engine.zygote FD``, with a socket to pytest's process under
+that descriptor. The zygote itself never runs a mutant and starts no thread, so that its children
+begin in a state that is known; a child that dies takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_mutatenn.engine import wire
+from pytest_mutatenn.errors import InternalError, MutatennError
+
+if TYPE_CHECKING:
+    from pytest_mutatenn.engine.workshop import Workshop
+
+_PR_SET_PDEATHSIG = 1
+_FILE_LIMIT = 4 << 30
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent goes: no process is left behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error as plain data: whose it is, and what it says."""
+    if isinstance(error, MutatennError):
+        return {"error": "user", "message": str(error)}
+    if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+        return {"error": "memory", "message": "an allocation failed"}
+    return {"error": "internal", "message": "".join(traceback.format_exception(error))}
+
+
+def main(fd: int) -> None:
+    """Serve pytest's process until it closes the socket."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = socket.socket(fileno=fd)
+    with contextlib.suppress(wire.Closed):
+        workshop = _load(sock)
+        if workshop is not None:
+            _serve(sock, workshop)
+
+
+def _load(sock: socket.socket) -> Workshop | None:
+    order, _, _ = wire.receive(sock)
+    start = time.perf_counter()
+    try:
+        from pytest_mutatenn.engine.workshop import Order, Workshop
+
+        workshop = Workshop(Order(**order))
+        reason = workshop.device.missing()
+        if reason is not None:
+            wire.send(sock, {"missing": reason})
+            return None
+        _in_a_thread(workshop.load_baseline)
+    except Exception as error:
+        wire.send(sock, describe(error))
+        return None
+    program = workshop.baseline.program
+    wire.send(
+        sock,
+        {
+            "digest": workshop.digest,
+            "fingerprint": workshop.device.fingerprint(),
+            "target": str(workshop.target),
+            "inputs": [asdict(spec) for spec in workshop.model.inputs],
+            "outputs": [asdict(spec) for spec in workshop.model.outputs],
+            "steps": [
+                {
+                    "name": step.name,
+                    "layers": step.layers,
+                    "sizes": [_size(spec) for spec in step.outputs],
+                    "args": [[r.index, r.output] for r in step.args if r.kind == "step"],
+                    "constant": constant,
+                }
+                for step, constant in zip(
+                    program.steps, program.constant_steps(), strict=True
+                )
+            ],
+            "layers": [asdict(layer) for layer in workshop.model.layers],
+            "counters": asdict(workshop.counters),
+            "seconds": time.perf_counter() - start,
+        },
+    )
+    return workshop
+
+
+def _size(spec: Any) -> int:
+    from pytest_mutatenn.engine.executor import byte_size
+
+    return byte_size(spec)
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    """Run kernels in a thread that ends: TVM's pool belongs to the thread that first uses it.
+
+    A pool started in the main thread would be there, without its workers, in every child.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _serve(sock: socket.socket, workshop: Workshop) -> None:
+    while True:
+        request, _, fds = wire.receive(sock)
+        if request["do"] == "fork":
+            child, errors = fds
+            pid = os.fork()
+            if pid == 0:
+                sock.close()
+                _child(child, errors, workshop, request)
+            os.close(child)
+            os.close(errors)
+            wire.send(sock, {"pid": pid})
+        elif request["do"] == "reap":
+            _, status, usage = os.wait4(request["pid"], 0)
+            wire.send(sock, {"status": status, "peak_kib": usage.ru_maxrss})
+        else:
+            raise InternalError(f"unknown request {request!r}")
+
+
+def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) -> NoReturn:
+    """Become the child of one row: serve it until its socket closes, then exit."""
+    code = 70
+    try:
+        os.setsid()
+        die_with_parent()
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(errors, 1)
+        os.dup2(errors, 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
+        limit = _address_space() + request["memory_limit"]
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        from pytest_mutatenn.engine.bench import Bench
+
+        sock = socket.socket(fileno=fd)
+        bench = Bench(workshop)
+        with contextlib.suppress(wire.Closed):
+            while True:
+                message, arrays, fds = wire.receive(sock)
+                try:
+                    reply, out = bench.do(message, arrays, fds)
+                except Exception as error:
+                    reply, out = describe(error), {}
+                wire.send(sock, reply, out)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm") as file:  # noqa: PTH123
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,404 @@
+"""The inputs a network is run on: arrays, photographs or what a function gives, and their labels.
+
+It runs in pytest's own process and imports neither TVM nor ONNX.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.model import spec as specs
+from pytest_mutatenn.model.images import SUFFIXES, Preprocess, image_files, read_image
+from pytest_mutatenn.model.labels import KEYS as LABEL_KEYS
+from pytest_mutatenn.model.labels import check_labels, load_labels
+
+_IMAGE_KEYS = ("x", "images", "inputs", "data")
+
+
+class TensorLike(Protocol):
+    """What has to be known of a network's input; the importer's ``TensorSpec`` is one."""
+
+    @property
+    def name(self) -> str:
+        """ONNX name."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """All dimensions, the batch's first."""
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of the type."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Inputs ready for a network, and the right answers where they are known.
+
+    Attributes
+    ----------
+    arrays
+        ONNX name of an input to an array ``(runs, *shape)``: ``arrays[name][i]`` has exactly the
+        input's shape, its batch dimension included, and its dtype.
+    labels
+        int64, one a sample; None where they are not known.
+    source
+        What the user wrote, for reports.
+    digest
+        SHA-256 over names, dtypes, shapes and bytes of the arrays and labels.
+    names
+        One a sample: its file's name, or its index before any choice.
+    """
+
+    arrays: dict[str, np.ndarray]
+    labels: np.ndarray | None
+    source: str
+    digest: str
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of runs: samples, divided by the network's own batch."""
+        return len(next(iter(self.arrays.values())))
+
+
+def load_inputs(
+    spec: Any,
+    *,
+    inputs: Sequence[TensorLike],
+    preprocess: Mapping[str, Any] | None = None,
+    labels: Any = None,
+    limit: int | None = None,
+    seed: int | None = None,
+    base: Path,
+) -> Dataset:
+    """Read the inputs that a marker, an ini key or an option names.
+
+    Parameters
+    ----------
+    spec
+        A ``.npz`` (arrays by the inputs' names; for a network of one input also ``x``, ``images``,
+        ``inputs``, ``data`` or its only array; labels as ``labels``, ``y`` or ``targets``), a
+        ``.npy``, a folder of images, an array, a mapping of name to array, a function or
+        ``"package.module:function"`` that returns an array, such a mapping, or a pair of either
+        and labels.
+    inputs
+        The network's inputs. Samples come with or without the batch dimension; a network whose own
+        batch is ``B`` gets ``B`` samples a run.
+    preprocess
+        How images become values, see `Preprocess.parse`. Without it integer arrays of images
+        ``(n, height, width, channels)`` are only resized, laid out and converted; with it floating
+        arrays are treated as images too.
+    labels
+        See `load_labels`; they win over those in ``spec``.
+    limit
+        Take so many samples: the first, or with a seed a choice of them, in order.
+    seed
+        Of that choice.
+    base
+        Paths are relative to this folder.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    MutatennError
+        Something is missing, or has another shape or dtype than the network takes.
+    """
+    if preprocess is not None and not isinstance(preprocess, Mapping):
+        raise MutatennError(
+            f"preprocess: a {type(preprocess).__name__} is no mapping; give e.g."
+            ' {"resize": 256, "crop": 224, "mean": [0.485, 0.456, 0.406]}'
+        )
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise MutatennError(f"inputs: the limit is {limit!r}; give a number of samples, 1 or more")
+    found = _find(spec, inputs=inputs, base=base)
+    total = len(found.names)
+    if not total:
+        raise MutatennError(f"inputs {found.source!r}: there is no sample in it")
+    truth = None
+    if labels is not None:
+        truth = load_labels(labels, names=found.names, base=base)
+    elif found.labels is not None:
+        truth = check_labels(found.labels, total, f"labels in {found.source!r}")
+    chosen = choose(total, limit, seed)
+    batch = _batch(inputs) or 1
+    if len(chosen) % batch:
+        raise MutatennError(
+            f"inputs {found.source!r}: the network takes {batch} samples a run, and {len(chosen)}"
+            f" is no multiple of that; set the limit to {len(chosen) // batch * batch or batch} or"
+            " export the network with batch 1"
+        )
+    arrays = {}
+    for tensor in inputs:
+        samples = found.samples(tensor, chosen, preprocess)
+        arrays[tensor.name] = np.ascontiguousarray(samples.reshape(-1, *tensor.shape))
+    truth = None if truth is None else truth[chosen]
+    return Dataset(
+        arrays=arrays,
+        labels=truth,
+        source=found.source,
+        digest=digest(arrays, truth),
+        names=tuple(found.names[i] for i in chosen),
+    )
+
+
+def choose(total: int, limit: int | None, seed: int | None) -> np.ndarray:
+    """Choose samples: all, the first ``limit``, or with a seed ``limit`` of them, sorted.
+
+    The choice is the same on every machine and with every NumPy.
+    """
+    if limit is None or limit >= total:
+        return np.arange(total)
+    if seed is None:
+        return np.arange(limit)
+
+    def key(i: int) -> bytes:
+        return hashlib.sha256(f"{seed}:{i}".encode()).digest()
+
+    return np.array(sorted(sorted(range(total), key=key)[:limit]))
+
+
+def digest(arrays: Mapping[str, np.ndarray], labels: np.ndarray | None) -> str:
+    """Return the SHA-256 of arrays and labels, by name, dtype, shape and bytes."""
+    result = hashlib.sha256()
+    named = sorted(arrays.items())
+    # no ONNX tensor is called "": labels cannot be taken for an input
+    for name, array in named if labels is None else [*named, ("", labels)]:
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        result.update(repr((name, little.dtype.str, little.shape)).encode())
+        result.update(little.tobytes())
+    return result.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a spec led to, before any choice and conversion."""
+
+    source: str
+    names: tuple[str, ...]
+    labels: Any = None
+    arrays: Mapping[str, np.ndarray] | None = None
+    files: tuple[Path, ...] = ()
+    batched: bool = True
+
+    def shape(self, tensor: TensorLike) -> tuple[int, ...]:
+        """Return the shape of one sample of an input."""
+        return tuple(tensor.shape[1:] if self.batched else tensor.shape)
+
+    def samples(
+        self, tensor: TensorLike, chosen: np.ndarray, preprocess: Mapping[str, Any] | None
+    ) -> np.ndarray:
+        """Return the chosen samples of one input, ``(n, ...)`` without the batch dimension."""
+        if self.arrays is None:
+            how = _parse(preprocess or {}, tensor)
+            result = np.empty((len(chosen), *how.shape), how.dtype)
+            for row, i in enumerate(chosen):
+                path = self.files[i]
+                result[row] = how.pixels(read_image(path, grey=how.channels == "L"), path.name)
+            return result
+        array = self.arrays[tensor.name][chosen]
+        shape = self.shape(tensor)
+        if preprocess is not None and len(tensor.shape) == 4 and len(shape) == 3:
+            return _converted(array, _parse(preprocess, tensor), self, tensor)
+        dtype = np.dtype(tensor.dtype)
+        if array.shape[1:] != shape:
+            image = array.dtype.kind in "iu" and array.ndim in (3, 4) and len(shape) == 3
+            if not image:
+                raise self.mismatch(tensor)
+            return _converted(array, _parse({}, tensor), self, tensor)
+        fits = np.can_cast(array.dtype, dtype, "same_kind")
+        if dtype.kind in "iu" and array.dtype.kind in "iu" and array.size:
+            limits = np.iinfo(dtype)
+            fits = limits.min <= int(array.min()) and int(array.max()) <= limits.max
+        if not fits:
+            raise MutatennError(
+                f"inputs {self.source!r}: the input {tensor.name!r} is {dtype}, and"
+                f" {array.dtype} values were given that do not fit in; convert them"
+            )
+        return array.astype(dtype)
+
+    def mismatch(self, tensor: TensorLike) -> MutatennError:
+        """Say that the samples of an input have another shape."""
+        assert self.arrays is not None
+        given = self.arrays[tensor.name]
+        shape = self.shape(tensor)
+        mended = ""
+        if given.ndim == 4 and len(shape) == 3:
+            for axes in ((0, 3, 1, 2), (0, 2, 3, 1)):
+                if tuple(given.shape[a] for a in axes)[1:] == shape:
+                    mended = (
+                        f"; array.transpose{axes} has it, and so have integer (uint8) images and"
+                        " those that 'preprocess' is given for"
+                    )
+        return MutatennError(
+            f"inputs {self.source!r}: the input {tensor.name!r} takes samples of shape {shape}, and"
+            f" {given.dtype} samples of shape {given.shape[1:]} were given"
+            + (mended or "; give an array of shape " + _listed(("n", *shape)))
+        )
+
+
+def _find(spec: Any, *, inputs: Sequence[TensorLike], base: Path) -> _Found:
+    value, source = spec, "array"
+    if isinstance(spec, str) and specs.is_function(spec) and not (base / spec).exists():
+        source = spec
+        value = specs.call(
+            specs.import_function(spec, base=base, what="inputs"), name=spec, what="inputs"
+        )
+    elif callable(spec):
+        source = specs.function_name(spec)
+        value = specs.call(spec, name=source, what="inputs")
+    if isinstance(value, str | Path):
+        path = specs.find_path(value, base=base, what="inputs", like=(".npz", ".npy", *SUFFIXES))
+        if value is spec:
+            source = specs.shown(path, base=base)
+        return _from_path(path, inputs, source)
+    labels = None
+    if isinstance(value, tuple):
+        if len(value) != 2:
+            raise MutatennError(
+                f"inputs {source!r}: a tuple of {len(value)}; give (arrays, labels), or a mapping"
+                " of input name to array"
+            )
+        value, labels = value
+    return _from_arrays(value, inputs, source, labels)
+
+
+def _from_path(path: Path, inputs: Sequence[TensorLike], source: str) -> _Found:
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix in SUFFIXES:
+        files = tuple(image_files(path)) if path.is_dir() else (path,)
+        if len(inputs) != 1:
+            raise MutatennError(
+                f"inputs {source!r}: images feed one input, and the network has {len(inputs)}"
+                f" ({_names(inputs)}); give a .npz or a function with an array for each"
+            )
+        return _Found(source, tuple(one.name for one in files), files=files)
+    if suffix not in (".npz", ".npy"):
+        raise MutatennError(
+            f"inputs {source!r}: {suffix or 'a file without suffix'} is not read; give a .npz, a"
+            " .npy, a folder of images or a function"
+        )
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            with loaded as archive:
+                loaded = {key: archive[key] for key in archive.files}
+    except Exception as error:  # of many classes: ValueError, EOFError, BadZipFile, zlib.error
+        raise MutatennError(
+            f"inputs {source!r}: cannot read it as {suffix} ({type(error).__name__}: {error});"
+            f" write it with numpy.{'savez' if suffix == '.npz' else 'save'}, without objects"
+        ) from error
+    if isinstance(loaded, np.ndarray):
+        return _from_arrays(loaded, inputs, source, None)
+    names = {tensor.name for tensor in inputs}
+    key = next((key for key in LABEL_KEYS if key in loaded and key not in names), None)
+    labels = None if key is None else loaded.pop(key)
+    return _from_arrays(loaded, inputs, source, labels)
+
+
+def _from_arrays(value: Any, inputs: Sequence[TensorLike], source: str, labels: Any) -> _Found:
+    if isinstance(value, Mapping):
+        arrays = _matched(value, inputs, source)
+    elif len(inputs) == 1:
+        arrays = {inputs[0].name: value}
+    else:
+        raise MutatennError(
+            f"inputs {source!r}: one array, and the network has {len(inputs)} inputs"
+            f" ({_names(inputs)}); give one for each, by name"
+        )
+    batched = _batch(inputs) is not None
+    samples = {t.name: _samples(arrays[t.name], t, source, batched=batched) for t in inputs}
+    counts = {name: len(array) for name, array in samples.items()}
+    if len(set(counts.values())) != 1:
+        listed = ", ".join(f"{name!r} {count}" for name, count in counts.items())
+        raise MutatennError(
+            f"inputs {source!r}: the inputs have different numbers of samples ({listed}); give as"
+            " many for each"
+        )
+    count = next(iter(counts.values()))
+    return _Found(source, tuple(str(i) for i in range(count)), labels, samples, batched=batched)
+
+
+def _matched(given: Mapping[str, Any], inputs: Sequence[TensorLike], source: str) -> dict[str, Any]:
+    """Pair arrays with the network's inputs: by name, else the image-like one of a single input."""
+    missing = [tensor.name for tensor in inputs if tensor.name not in given]
+    if not missing:
+        return {tensor.name: given[tensor.name] for tensor in inputs}
+    if len(inputs) == 1:
+        key = next((key for key in _IMAGE_KEYS if key in given), None)
+        if key is None and len(given) == 1:
+            key = next(iter(given))
+        if key is not None:
+            return {inputs[0].name: given[key]}
+    there = ", ".join(repr(key) for key in given) or "none"
+    raise MutatennError(
+        f"inputs {source!r}: no array for the input {missing[0]!r}; the arrays are {there}, and the"
+        f" network's inputs {_names(inputs)}: name the arrays like the inputs"
+    )
+
+
+def _samples(value: Any, tensor: TensorLike, source: str, *, batched: bool) -> np.ndarray:
+    """Bring an array to ``(n, ...)``, the network's batch dimension taken into ``n``."""
+    array = np.asarray(value)
+    shape = tuple(tensor.shape)
+    item = shape[1:] if batched else shape
+    if array.dtype.kind not in "biuf" and "float" not in array.dtype.name:
+        raise MutatennError(
+            f"inputs {source!r}: {array.dtype} was given for the input {tensor.name!r}, which takes"
+            f" {tensor.dtype}; give a numeric array of shape {_listed(('n', *item))}"
+        )
+    if batched and array.ndim == len(shape) + 1 and array.shape[1] == shape[0]:
+        array = array.reshape(-1, *array.shape[2:])  # each sample with its batch dimension
+    elif array.shape == item and array.ndim:
+        array = array[None]
+    if array.ndim == 0:
+        raise MutatennError(
+            f"inputs {source!r}: a single number was given for the input {tensor.name!r}; give an"
+            f" array of shape {_listed(('n', *item))}"
+        )
+    return array
+
+
+def _parse(preprocess: Mapping[str, Any], tensor: TensorLike) -> Preprocess:
+    return Preprocess.parse(
+        preprocess, name=tensor.name, shape=tuple(tensor.shape), dtype=tensor.dtype
+    )
+
+
+def _converted(array: np.ndarray, how: Preprocess, found: _Found, tensor: TensorLike) -> np.ndarray:
+    """Treat an array as images, ``(n, h, w, c)``, ``(n, c, h, w)`` or grey ``(n, h, w)``."""
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4:
+        raise found.mismatch(tensor)
+    if array.shape[3] not in (1, 3, 4):
+        if array.shape[1] not in (1, 3, 4):
+            raise found.mismatch(tensor)
+        array = array.transpose(0, 2, 3, 1)
+    result = np.empty((len(array), *how.shape), how.dtype)
+    for i, image in enumerate(array):
+        result[i] = how.pixels(image, f"{found.source}[{i}]")
+    return result
+
+
+def _batch(inputs: Sequence[TensorLike]) -> int | None:
+    """Return the batch that all inputs share; None where they do not agree on one."""
+    sizes = {tensor.shape[0] if tensor.shape else None for tensor in inputs}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _names(inputs: Sequence[TensorLike]) -> str:
+    return ", ".join(repr(tensor.name) for tensor in inputs)
+
+
+def _listed(shape: tuple[object, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"

@@ -1,0 +1,1 @@
+"""The catalogue of mutation operators: one family a file, found by :mod:`.registry`."""

@@ -1,0 +1,1 @@
+"""Operators on the Relax function as imported, before any optimisation."""

@@ -1,0 +1,1 @@
+"""Operators on TIR: written once, they serve the stages ``kernel`` and ``device``."""
