@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from pytest_mutatenn.model.source import ModelSource
 
 if TYPE_CHECKING:
     import numpy as np
+
+_BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
 
 Arrays = Mapping[str, "np.ndarray"]
 
@@ -152,8 +154,10 @@ class Engine:
 
     def __post_init__(self) -> None:
         self._zygote: Zygote | None = None
+        self.known_info: dict[str, Any] | None = None
         self._scratch: Path | None = None
         self._recipes: dict[str, Recipe] = {}
+        self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, tuple[int, list[Any]]] = {}
         operators = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.operator_files]
         self.key = _combine(
@@ -187,24 +191,18 @@ class Engine:
             self.counters.add(info.pop("counters"))
             info.pop("seconds")
             self.store.put_json("baselines", self.key, info)
-            self._info = info
+            self.known_info = info
         return self._zygote
 
     @property
     def info(self) -> dict[str, Any]:
         """What the baseline is: its digest, fingerprint, inputs, outputs, steps and layers."""
-        if not hasattr(self, "_info"):
-            stored = self.store.get_json("baselines", self.key)
-            if stored is None:
-                self.zygote()
-            else:
-                self._info: dict[str, Any] = stored
-        return self._info
-
-    @property
-    def started(self) -> bool:
-        """Whether there is a process."""
-        return self._zygote is not None
+        if self.known_info is None:
+            self.known_info = self.store.get_json("baselines", self.key)
+        if self.known_info is None:
+            self.zygote()
+        assert self.known_info is not None
+        return self.known_info
 
     def close(self) -> None:
         """End the processes; what is stored stays."""
@@ -326,6 +324,9 @@ class Engine:
         MutatennError
             If the unmutated network does not run here.
         """
+        known = self._baselines.get(digest)
+        if known is not None:
+            return known
         result = self.evaluate(None, arrays, digest, keep=keep)
         if isinstance(result, Failure):
             said = f"\n{result.stderr}" if result.stderr else ""
@@ -333,6 +334,9 @@ class Engine:
                 f"The unmutated model {self.model.source} does not run on {self.cell.id}: "
                 f"{result.reason}.{said}"
             )
+        while len(self._baselines) >= _BASELINES_HELD:
+            self._baselines.pop(next(iter(self._baselines)))
+        self._baselines[digest] = result
         return result
 
     def _run(
@@ -502,9 +506,3 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
         "after": list(recipe.after),
         "seconds": recipe.seconds,
     }
-
-
-def close_all(engines: Iterable[Engine]) -> None:
-    """End the processes of many engines."""
-    for engine in engines:
-        engine.close()

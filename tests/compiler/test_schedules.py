@@ -10,6 +10,7 @@ from tvm import te, tirx
 from tvm.ir import assert_structural_equal, prim
 from tvm.relax import op
 from tvm.script import tirx as T
+from tvm.target import Target
 from tvm.tirx import ForKind
 from tvm_ffi.structural import structural_equal, structural_map, structural_walk
 
@@ -127,10 +128,14 @@ def test_depthwise_convolution(module):
     assert loop_kinds(after)[ForKind.VECTORIZED]
 
 
+DIRECT = {"exact", "stem", "24-channels", "projection", "odd-columns", "dilated", "seven-by-seven"}
+
+
 @pytest.mark.parametrize("module", [*CONVOLUTIONS, *DEPTHWISE])
-def test_convolution_without_packed_weights(module):
+def test_convolution_without_packed_weights(module, request):
     (kernel,) = main_kernels(module, O2, "conv2d")
-    assert rule_of(kernel) == "reduction"
+    direct = request.node.callspec.id in DIRECT
+    assert rule_of(kernel) == ("direct_convolution" if direct else "reduction")
     assert not structural_equal(assert_same(kernel, O2), kernel)
 
 
@@ -216,6 +221,17 @@ def test_elementwise_is_inlined_and_vectorised_inside_its_last_axis():
     assert_structural_equal(schedule(before, O2, LLVM), expected)
 
 
+@pytest.mark.parametrize("level", [0, 2, 3])
+@pytest.mark.parametrize("kind", ["opencl", "cuda"])
+def test_gpu_kernels_are_bound_to_threads_at_every_level(kind, level):
+    target = Target({"kind": kind} | ({"arch": "sm_90"} if kind == "cuda" else {}), host="llvm")
+    opt = OptLevel(level)
+    lowered = lower(convolution(4, 8, (6, 6), 3, padding=1), opt, target)
+    for name, kernel in kernels(lowered).items():
+        assert loop_kinds(kernel)[ForKind.THREAD_BINDING], name
+        assert "pack" not in name
+
+
 @pytest.mark.parametrize("level", [0, 1])
 def test_nothing_is_scheduled_below_o2(level):
     assert schedule(before, OptLevel(level), LLVM).same_as(before)
@@ -290,6 +306,15 @@ class TestMutants:
         assert not structural_equal(mutant, kernel)
         assert rule_of(mutant) == "convolution"
         assert_same(mutant, O3)
+
+    def test_unpacked_kernels_of_mutants(self):
+        (kernel,) = main_kernels(convolution(4, 16, (6, 6), 3, padding=1), O2, "conv2d")
+        for kind, change in [(tirx.For, shorter), (tirx.BufferStore, elsewhere)]:
+            mutant = changed(kernel, kind, change, 1)
+            assert schedule(mutant, O2, LLVM).same_as(mutant)
+        mutant = changed(kernel, prim.Mul, lambda node: node.a - node.b, 0)
+        assert rule_of(mutant) == "direct_convolution"
+        assert_same(mutant, O2)
 
     def test_a_rule_that_raises_makes_room_for_the_next(self, monkeypatch):
         def broken(func):

@@ -1,6 +1,8 @@
-"""Schedules for CPU targets: one rule a file, and the order they are asked in."""
+"""Schedules: one rule a file, and the order they are asked in."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from tvm.s_tir.analysis import verify_well_formed
 from tvm.target import Target
@@ -10,7 +12,9 @@ from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.schedules.base import Kernel, Rule
 from pytest_mutatenn.compiler.schedules.convolution import convolution
 from pytest_mutatenn.compiler.schedules.depthwise import depthwise
+from pytest_mutatenn.compiler.schedules.direct import direct_convolution
 from pytest_mutatenn.compiler.schedules.elementwise import elementwise
+from pytest_mutatenn.compiler.schedules.gpu import bind_threads
 from pytest_mutatenn.compiler.schedules.reduction import reduction
 from pytest_mutatenn.compiler.schedules.structure import is_regular
 
@@ -20,12 +24,19 @@ __all__ = [
     "Rule",
     "convolution",
     "depthwise",
+    "direct_convolution",
     "elementwise",
     "reduction",
     "schedule",
 ]
 
-CPU_RULES: tuple[Rule, ...] = (convolution, depthwise, reduction, elementwise)
+CPU_RULES: tuple[Rule, ...] = (
+    convolution,
+    depthwise,
+    direct_convolution,
+    reduction,
+    elementwise,
+)
 """The rules for llvm and C, the particular before the general. The first answer wins."""
 
 
@@ -37,7 +48,7 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
     func
         A kernel after fusion, a mutant's included.
     opt
-        The opt level; below the level of ``Schedule``, the kernel comes back as it is.
+        The opt level; below the level of ``Schedule``, a CPU kernel comes back as it is.
     target
         What the kernel is for.
 
@@ -46,7 +57,12 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
     PrimFunc
         A kernel of the same parameters and attributes that computes the same.
     """
-    if not opt.includes("Schedule") or "cpu" not in target.keys or not is_regular(func):
+    if "gpu" in target.keys:
+        # needed to run at all, so it is not a matter of the opt level
+        with suppress(Exception):
+            return func.with_body(bind_threads(func, target).body)
+        return func
+    if not opt.includes("Schedule") or not is_regular(func):
         return func
     for rule in CPU_RULES:
         # a rule meets mutants nobody has foreseen, and whatever it raises means only that it

@@ -20,8 +20,8 @@ def reduction(func: PrimFunc) -> Kernel | None:
     """Schedule a kernel with one reduction and at least one spatial axis.
 
     The last spatial axis goes inside the reduction, vectorised, its sums in registers. A
-    reduction of three axes (a convolution) also takes up to four channels inside, for each
-    vector of its input then serves them all.
+    reduction of three axes (a convolution) also takes some channels inside, for each vector of
+    its input then serves them all.
     """
     kernel = Kernel(func)
     block = kernel.only_reduction()
@@ -43,7 +43,7 @@ def reduction(func: PrimFunc) -> Kernel | None:
     lanes = max(divisors(kernel.extent(last), _MAX_LANES))
     rows = []
     if len(reduced) >= 3 and len(outer) >= 2:
-        limit = min(_MAX_ROWS, _MAX_ACCUMULATORS // lanes)
+        limit = min(_MAX_ROWS if lanes >= _MAX_ROWS else 2 * _MAX_ROWS, _MAX_ACCUMULATORS // lanes)
         channels, channel = schedule.split(
             outer[1], [None, max(divisors(kernel.extent(outer[1]), limit))]
         )

@@ -1,0 +1,47 @@
+"""How far a mutant's outputs are from the baseline's: propagation, labels, rankings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pytest_mutatenn.analysis.metrics import kendall_tau
+from pytest_mutatenn.engine.predictions import Predictions
+
+
+def differences(
+    mutant: Mapping[str, np.ndarray], baseline: Mapping[str, np.ndarray], output: str
+) -> dict[str, Any]:
+    """Compare the outputs of a mutant with those of its baseline.
+
+    Parameters
+    ----------
+    mutant, baseline
+        Network output -> array of shape (n, \\*output shape).
+    output
+        The output that is the classification.
+
+    Returns
+    -------
+    dict
+        ``propagated``: inputs for which any output differs in any bit; ``top1_changed``: inputs
+        with another best class; ``tau_mean``: mean of Kendall's tau over the inputs.
+    """
+    propagated = np.zeros(len(mutant[output]), bool)
+    for name, theirs in baseline.items():
+        ours = np.ascontiguousarray(mutant[name]).reshape(len(propagated), -1)
+        theirs = np.ascontiguousarray(theirs).reshape(len(propagated), -1)
+        propagated |= (ours.view(np.uint8) != theirs.view(np.uint8)).any(axis=1)
+    if not propagated.any():
+        return {"propagated": 0, "top1_changed": 0, "tau_mean": 1.0}
+    a = Predictions(mutant[output].reshape(len(propagated), -1))
+    b = Predictions(baseline[output].reshape(len(propagated), -1))
+    tau = float(kendall_tau(a, b).mean())
+    return {
+        "propagated": int(propagated.sum()),
+        "top1_changed": int((a.top1 != b.top1).sum()),
+        "tau_mean": None if math.isnan(tau) else round(tau, 6),
+    }

@@ -1,0 +1,272 @@
+"""Command-line options and ini keys -> frozen :class:`Settings`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
+from pytest_mutatenn.errors import MutatennError
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_mutatenn.report.writers import Destination
+
+STAGES = ("graph", "kernel", "device", "weights")
+
+# (name, ini type or None for an option only, metavar, help); the defaults are in Settings
+_VALUES: tuple[tuple[str, str | None, str, str], ...] = (
+    ("devices", "string", "LIST", "Devices to run on, such as llvm; implies --mutatenn"),
+    ("opt-levels", "string", "LIST", "Opt levels 0 to 4 to compile for (default: 2)"),
+    ("operators", "string", "LIST", "Mutation operators: ids, globs, groups (default, mutatenn,"
+     "\nall), categories, stages; a leading - takes away"),
+    ("stages", "string", "LIST", "Stages to mutate: graph, kernel, device, weights (default: all)"),
+    ("mutants", None, "LIST", "Only these mutants: ids or globs"),
+    ("order", "string", "ORDER", "site: one mutant a site (the default)"
+     "\nsweep: one mutant an operator, which changes all of its sites"),
+    ("positions", None, "START:END", "With --mutatenn-order=sweep: only these occurrences"),
+    ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
+    ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
+    ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
+    ("reference", "string", "CELL", "Cell that predictions are compared with (default: llvm-O0)"),
+    ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
+    ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
+     "\n--mutatenn-timeout-constant (default: 5)"),
+    ("timeout-constant", "string", "SECONDS", "See --mutatenn-timeout-factor (default: 5)"),
+    ("memory-limit", "string", "MIB", "Memory a mutant may allocate (default: 2048)"),
+    ("activation-budget", "string", "MIB", "Memory for tensors of the baseline that spare mutants"
+     "\nwork (default: 256)"),
+    ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
+    ("inputs", "string", "INPUTS", "Its inputs: .npz, .npy, a folder of images or"
+     "\npackage.module:function"),
+    ("disable-pass", "string", "LIST", "Compiler passes to take out of every opt level"),
+    ("require-pass", "string", "LIST", "Compiler passes to take into every opt level"),
+)  # fmt: skip
+
+# given on the command line, these mean that mutants are wanted
+_IMPLY = (
+    "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
+    "fail_under", "full_matrix", "list", "report", "baseline_only",
+)  # fmt: skip
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and ini key."""
+    group = parser.getgroup("mutatenn", "mutation testing of compiled neural networks")
+    group.addoption(
+        "--mutatenn",
+        action="store_true",
+        default=False,
+        help="Run the tests on mutants of their network, not only on the network",
+    )
+    for name, ini, metavar, text in _VALUES:
+        dest = name.replace("-", "_")
+        group.addoption(f"--mutatenn-{name}", dest=f"mutatenn_{dest}", metavar=metavar, help=text)
+        if ini is not None:
+            parser.addini(f"mutatenn_{dest}", text.replace("\n", " "), type=ini, default=None)
+    group.addoption(
+        "--mutatenn-report",
+        dest="mutatenn_report",
+        metavar="TYPE[:DEST]",
+        action="append",
+        default=[],
+        help="Write a report, such as json:FILE; may be given more than once",
+    )
+    for flag, text in (
+        ("full-matrix", "Run every test on every mutant, also on those already killed"),
+        ("list", "Print the mutants and run nothing"),
+        ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
+    ):
+        group.addoption(
+            f"--mutatenn-{flag}",
+            dest=f"mutatenn_{flag.replace('-', '_')}",
+            action="store_true",
+            default=False,
+            help=text,
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for, checked.
+
+    Attributes
+    ----------
+    active
+        Whether mutants are wanted.
+    cells
+        Devices x opt levels, in the order given.
+    default_cell
+        Where tests run when no mutants are wanted: the first of ``cells``.
+    """
+
+    active: bool
+    cells: tuple[Cell, ...]
+    reference: Cell
+    operators: str
+    stages: tuple[str, ...]
+    mutants: tuple[str, ...]
+    order: str
+    positions: tuple[int, int | None]
+    sample: tuple[float, bool] | None
+    seed: int
+    fail_under: float | None
+    full_matrix: bool
+    list_only: bool
+    baseline_only: bool
+    reports: tuple[Destination, ...]
+    cache_dir: Path
+    timeout_factor: float
+    timeout_constant: float
+    memory_limit: int
+    activation_budget: int
+    model: str | None
+    inputs: str | None
+    disabled_passes: tuple[str, ...]
+    required_passes: tuple[str, ...]
+
+    @property
+    def default_cell(self) -> Cell:
+        """Where tests run when no mutants are wanted."""
+        return self.cells[0]
+
+
+class _Values:
+    """Looks a value up: the command line first, then the ini file, else the default."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def text(self, name: str, default: str) -> tuple[str, str]:
+        """The value and the option to name in a message."""
+        given = self.config.getoption(f"mutatenn_{name}", None)
+        option = f"--mutatenn-{name.replace('_', '-')}"
+        if given is not None:
+            return str(given), option
+        if name in ("mutants", "positions"):
+            return default, option
+        ini = self.config.getini(f"mutatenn_{name}")
+        return (str(ini), f"the ini key mutatenn_{name}") if ini else (default, option)
+
+    def words(self, name: str, default: str = "") -> tuple[str, ...]:
+        text, _ = self.text(name, default)
+        return tuple(part for part in re.split(r"[,\s]+", text) if part)
+
+    def number(self, name: str, default: float, low: float, high: float, unit: str) -> float:
+        text, option = self.text(name, str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            span = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
+            raise MutatennError(f"{option} must be {unit} {span}, got {text!r}.")
+        return value
+
+
+def read_settings(config: pytest.Config) -> Settings:
+    """Read and check all options.
+
+    Raises
+    ------
+    MutatennError
+        Naming the option, what it may be, and what it was.
+    """
+    from pytest_mutatenn.devices.base import check_device
+    from pytest_mutatenn.report.writers import parse_destination
+
+    values = _Values(config)
+    devices = values.words("devices", "llvm")
+    for device in devices:
+        check_device(device)
+    levels = tuple(_level(word, values.text("opt_levels", "")[1]) for word in
+                   values.words("opt_levels", "2"))  # fmt: skip
+    reference = Cell.parse(*values.text("reference", "llvm-O0"))
+    check_device(reference.device)
+    order, option = values.text("order", "site")
+    if order not in ("site", "sweep"):
+        raise MutatennError(f"{option} must be site or sweep, got {order!r}.")
+    positions = _positions(config.getoption("mutatenn_positions"), order)
+    stages = values.words("stages", ",".join(STAGES))
+    for stage in stages:
+        if stage not in STAGES:
+            raise MutatennError(
+                f"--mutatenn-stages: unknown stage {stage!r}. Stages: {', '.join(STAGES)}."
+            )
+    mutants = values.words("mutants")
+    under = values.text("fail_under", "")[0]
+    return Settings(
+        active=active(config),
+        cells=tuple(dict.fromkeys(Cell(d, lvl) for d in devices for lvl in levels)),
+        reference=reference,
+        operators=values.text("operators", "all" if mutants else "default")[0],
+        stages=stages,
+        mutants=mutants,
+        order=order,
+        positions=positions,
+        sample=_sample(*values.text("sample", "")),
+        seed=int(values.number("seed", 0, 0, 2**63, "a whole number of")),
+        fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
+        full_matrix=config.getoption("mutatenn_full_matrix"),
+        list_only=config.getoption("mutatenn_list"),
+        baseline_only=config.getoption("mutatenn_baseline_only"),
+        reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
+        cache_dir=config.rootpath / values.text("cache_dir", ".mutatenn")[0],
+        timeout_factor=values.number("timeout_factor", 5, 1, float("inf"), "a factor of"),
+        timeout_constant=values.number("timeout_constant", 5, 0, float("inf"), "seconds,"),
+        memory_limit=int(values.number("memory_limit", 2048, 64, 2**30, "a number of MiB") * 2**20),
+        activation_budget=int(
+            values.number("activation_budget", 256, 0, 2**30, "a number of MiB") * 2**20
+        ),
+        model=values.text("model", "")[0] or None,
+        inputs=values.text("inputs", "")[0] or None,
+        disabled_passes=values.words("disable_pass"),
+        required_passes=values.words("require_pass"),
+    )
+
+
+def active(config: pytest.Config) -> bool:
+    """Whether mutants are wanted: ``--mutatenn``, or an option that means nothing without."""
+    wanted = (config.getoption(f"mutatenn_{name}") for name in _IMPLY)
+    return bool(config.getoption("mutatenn")) or any(map(bool, wanted))
+
+
+def given(config: pytest.Config) -> bool:
+    """Whether any option of the plugin stands on the command line."""
+    names = [name.replace("-", "_") for name, *_ in _VALUES]
+    return active(config) or any(config.getoption(f"mutatenn_{name}") for name in names)
+
+
+def _level(word: str, option: str) -> int:
+    text = word.removeprefix("O")
+    if text.isdigit() and int(text) in OPT_LEVELS:
+        return int(text)
+    raise MutatennError(f"{option}: {word!r} is no opt level; they are 0 to 4.")
+
+
+def _positions(text: str | None, order: str) -> tuple[int, int | None]:
+    if text is None:
+        return 0, None
+    if order != "sweep":
+        raise MutatennError("--mutatenn-positions needs --mutatenn-order=sweep.")
+    match = re.fullmatch(r"(\d*):(\d*)", text)
+    if match is None:
+        raise MutatennError(
+            f"--mutatenn-positions must be START:END, occurrences counted from 0, got {text!r}."
+        )
+    start, stop = match.groups()
+    return int(start or 0), int(stop) if stop else None
+
+
+def _sample(text: str, option: str) -> tuple[float, bool] | None:
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", text)
+    if match is not None:
+        amount, percent = float(match[1]), bool(match[2])
+        if amount > 0 and (amount <= 100 if percent else amount.is_integer()):
+            return amount, percent
+    raise MutatennError(f"{option} must be a number of mutants, or a percentage, got {text!r}.")

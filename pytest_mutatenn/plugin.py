@@ -1,0 +1,294 @@
+"""pytest hooks, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from pytest_mutatenn import options
+
+pytest_plugins = (
+    "pytest_mutatenn.fixtures.row",
+    "pytest_mutatenn.fixtures.model",
+    "pytest_mutatenn.fixtures.mutant",
+    "pytest_mutatenn.fixtures.device",
+)
+
+MARKER_HELP = (
+    "mutatenn(model, inputs, labels=None, shapes=None, output=0, preprocess=None, limit=None, "
+    "seed=None): the network a test is about, and its inputs; see pytest-mutatenn"
+)
+_TALLY = pytest.StashKey[Any]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and ini keys."""
+    options.add_options(parser)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Listing needs no workers."""
+    if config.option.mutatenn_list and getattr(config.option, "numprocesses", None):
+        config.option.numprocesses = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker; check the options if any is given."""
+    config.addinivalue_line("markers", MARKER_HELP)
+    if options.given(config):
+        from pytest_mutatenn.errors import MutatennError
+        from pytest_mutatenn.session import session_of
+
+        try:
+            session = session_of(config)
+        except MutatennError as error:
+            raise pytest.UsageError(str(error)) from None
+        if not hasattr(config, "workerinput"):
+            _tally(config, session.settings)
+
+
+def _tally(config: pytest.Config, settings: Any) -> Any:
+    from pytest_mutatenn.tally import Tally
+
+    if _TALLY not in config.stash:
+        workers = len(config.option.tx) if getattr(config.option, "tx", None) else 0
+        argv = [str(arg) for arg in config.invocation_params.args]
+        config.stash[_TALLY] = Tally(settings, argv, workers)
+    return config.stash[_TALLY]
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what will be run."""
+    from pytest_mutatenn.session import existing_session
+
+    session = existing_session(config)
+    if session is None or not session.settings.active:
+        return None
+    settings = session.settings
+    what = "baseline only" if settings.baseline_only else f"operators {settings.operators}"
+    cells = ", ".join(cell.id for cell in settings.cells)
+    return f"mutatenn: {cells}; {what}; reference {settings.reference.id}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every test that uses a network its rows."""
+    from pytest_mutatenn.fixtures.row import ROW
+
+    if ROW not in metafunc.fixturenames or not options.active(metafunc.config):
+        return
+    from pytest_mutatenn.errors import MutatennError
+    from pytest_mutatenn.session import session_of
+
+    session = session_of(metafunc.config)
+    try:
+        rows = session.grid.rows(session.subject_of(metafunc.definition))
+    except MutatennError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+    metafunc.parametrize(ROW, rows, ids=[row.id for row in rows], indirect=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """Order rows by cell and mutant; keep the baseline of every row that is kept."""
+    collected = list(items)
+    yield
+    from pytest_mutatenn.session import existing_session, row_of
+
+    session = existing_session(config)
+    if session is None:
+        return
+    session.set_order(collected)
+    if not session.settings.active:
+        return
+    places = {row_id: i for i, row_id in enumerate(_row_order(collected))}
+    kept = set(items)
+    needed = {
+        (session.test_of(item), row.cell)
+        for item in items
+        if (row := row_of(item)) is not None and row.mutant is not None
+    }
+    for item in collected:
+        row = row_of(item)
+        if row is not None and row.mutant is None and item not in kept:
+            if (session.test_of(item), row.cell) in needed:
+                items.append(item)
+    rows = [item for item in items if row_of(item) is not None]
+    others = [item for item in items if row_of(item) is None]
+    rows.sort(key=lambda item: (places[_row_key(item)], session.order(item)))
+    items[:] = others + rows
+
+
+def _row_key(item: Any) -> tuple[int, str]:
+    from pytest_mutatenn.session import row_of
+
+    row = row_of(item)
+    assert row is not None
+    return (id(row.subject), row.id)
+
+
+def _row_order(items: list[pytest.Item]) -> list[tuple[int, str]]:
+    from pytest_mutatenn.session import row_of
+
+    return list(dict.fromkeys(_row_key(item) for item in items if row_of(item) is not None))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """With --mutatenn-list: print, and run nothing."""
+    from pytest_mutatenn.session import existing_session
+
+    ours = existing_session(session.config)
+    if ours is None or not ours.settings.list_only or session.testsfailed:
+        return None
+    from pytest_mutatenn.report.listing import print_plans
+
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None and ours.used:
+        from pytest_mutatenn.session import describe_subjects
+
+        reporter.ensure_newline()
+        print_plans(describe_subjects(ours), reporter.write_line)
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails on a mutant has killed it, and has not failed."""
+    report = yield
+    from pytest_mutatenn.session import existing_session
+
+    session = existing_session(item.config)
+    if session is not None:
+        from pytest_mutatenn.rows import read_row
+
+        read_row(session, item, call, report)
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Letters and words of the verdicts."""
+    status = getattr(report, "mutatenn_status", None)
+    if not status:
+        return None
+    from pytest_mutatenn.rows import words_of
+
+    return words_of(status)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Nothing here: see :class:`_Gather`, which knows the config."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Gather rows where they end: in the controller, or in the only process."""
+    if not hasattr(session.config, "workerinput"):
+        session.config.pluginmanager.register(_Gather(session.config), "mutatenn-gather")
+
+
+class _Gather:
+    """Hands the rows that arrive to the tally."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take a row from a report, whichever process it was made in."""
+        row = getattr(report, "mutatenn_row", None)
+        tally = self.config.stash.get(_TALLY, None)
+        if row is not None and tally is not None:
+            tally.add_row(json.loads(row))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what an xdist worker knows."""
+        told = getattr(node, "workeroutput", {}).get("mutatenn")
+        tally = self.config.stash.get(_TALLY, None)
+        if told is not None and tally is not None:
+            tally.add_process(json.loads(told))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Publish what this process knows, or build the report and pass the gates."""
+    from pytest_mutatenn.session import describe_subjects, existing_session
+
+    config = session.config
+    ours = existing_session(config)
+    if ours is None:
+        return
+    told = describe_subjects(ours) if ours.used else None
+    ours.close()
+    if hasattr(config, "workerinput"):
+        if told is not None:
+            config.workeroutput["mutatenn"] = json.dumps(told)  # type: ignore[attr-defined]
+        return
+    tally = config.stash.get(_TALLY, None)
+    if tally is None or not ours.settings.active or ours.settings.list_only:
+        return
+    if config.option.collectonly:
+        return
+    if told is not None:
+        tally.add_process(told)
+    tally.finish()
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        tally.errors = tally.gate()
+        if tally.errors:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print the score, the survivors and the gates; write the reports."""
+    tally = config.stash.get(_TALLY, None)
+    if tally is None or tally.record is None:
+        return
+    from pytest_mutatenn.errors import MutatennError
+    from pytest_mutatenn.report.terminal import write_summary
+    from pytest_mutatenn.report.titles import CATEGORY_TITLES
+
+    terminalreporter.section("mutation testing")
+    if not tally.settings.baseline_only and tally.record["mutants"]:
+        verbose = config.get_verbosity() > 0
+        write_summary(
+            tally.record, terminalreporter.write_line, titles=CATEGORY_TITLES, verbose=verbose
+        )
+    try:
+        for text in tally.write(config.invocation_params.dir):
+            terminalreporter.write_line(text)
+    except MutatennError as error:
+        tally.errors.append(str(error))
+        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    for text in tally.errors:
+        terminalreporter.write_line(f"ERROR: {text}", red=True, bold=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no process behind, however the session ended."""
+    if "pytest_mutatenn.session" in sys.modules:
+        from pytest_mutatenn.session import existing_session
+
+        session = existing_session(config)
+        if session is not None:
+            session.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of one row on one worker, in order."""
+    if config.getvalue("dist") != "load" or not options.active(config):
+        return None
+    from pytest_mutatenn.scheduling import RowScheduling
+
+    return RowScheduling(config, log)

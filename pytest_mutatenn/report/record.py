@@ -1,0 +1,290 @@
+"""The report as data: rows in, one sorted dictionary out (see the README for its fields)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_mutatenn.analysis.score import Score, score
+from pytest_mutatenn.analysis.verdict import Judgement, RowResult, Verdict, judge
+
+SCHEMA = "mutatenn/1"
+CHECKS = ("identity", "canary")
+
+_STATS = (
+    "outcome",
+    "seconds_compile",
+    "seconds_run",
+    "infected",
+    "propagated",
+    "top1_changed",
+    "tau_mean",
+    "code_digest",
+)
+
+
+@dataclass
+class Gathered:
+    """What a session produced, however many processes it took; plain data throughout.
+
+    Attributes
+    ----------
+    rows
+        One a row that ran or was skipped.
+    models
+        Model id -> its description.
+    plans
+        (model id, cell id) -> the cell's plan.
+    cells
+        Cell id -> its description.
+    counters
+        Work done and spared.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+def build_record(
+    gathered: Gathered, run: Mapping[str, Any], *, full_matrix: bool, sampled: bool
+) -> dict[str, Any]:
+    """Build the report.
+
+    Parameters
+    ----------
+    gathered
+        What happened.
+    run
+        The part ``run``.
+    full_matrix
+        Whether every test was to run on every mutant.
+    sampled
+        Whether the mutants are a sample.
+    """
+    rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
+    for row in gathered.rows:
+        rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
+    green = _green(gathered.rows)
+    mutants = _mutants(gathered, rows, green, full_matrix)
+    return {
+        "schema": SCHEMA,
+        "run": dict(run),
+        "models": [gathered.models[name] for name in sorted(gathered.models)],
+        "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
+        "baseline": _baseline(gathered.rows),
+        "checks": _checks(rows, green),
+        "mutants": mutants,
+        "absent": _absent(gathered),
+        "score": _scores(mutants, sampled),
+        "excluded": _excluded(gathered, mutants),
+        "counters": dict(sorted(gathered.counters.items())),
+    }
+
+
+def _green(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, bool]]:
+    """(model, cell) -> test -> whether it passed on the baseline."""
+    green: dict[tuple[str, str], dict[str, bool]] = {}
+    for row in rows:
+        if row["mutant"] is None:
+            passed = row["result"] == "passed"
+            green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
+    return green
+
+
+def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    found = [
+        {
+            "test": row["test"],
+            "model": row["model"],
+            "cell": row["cell"],
+            "outcome": row["result"],
+            "message": row["reason"],
+        }
+        for row in rows
+        if row["mutant"] is None
+    ]
+    return sorted(found, key=lambda e: (e["model"], e["cell"], e["test"]))
+
+
+def _judge(
+    rows: Iterable[Mapping[str, Any]], green: Mapping[str, bool], full_matrix: bool
+) -> Judgement:
+    results = [
+        RowResult(r["test"], r["order"], r["result"], r.get("verdict", ""), r["reason"])
+        for r in rows
+    ]
+    return judge(results, green, full_matrix=full_matrix)
+
+
+def _checks(rows: Mapping[Any, Any], green: Mapping[Any, Any]) -> list[dict[str, Any]]:
+    found = []
+    for (model, cell, mutant), group in rows.items():
+        if mutant in CHECKS:
+            judgement = _judge(group, green.get((model, cell), {}), True)
+            found.append(
+                {
+                    "id": mutant,
+                    "model": model,
+                    "cell": cell,
+                    "verdict": judgement.verdict.name,
+                    "killed_by": sorted(judgement.killed_by),
+                    "reason": judgement.reason,
+                }
+            )
+    return sorted(found, key=lambda e: (e["model"], e["cell"], e["id"]))
+
+
+def _mutants(
+    gathered: Gathered, rows: Mapping[Any, Any], green: Mapping[Any, Any], full_matrix: bool
+) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for (model, cell), plan in sorted(gathered.plans.items()):
+        by_code: dict[str, str] = {}
+        for entry in plan["mutants"]:
+            group = rows.get((model, cell, entry["id"]), [])
+            judgement = _judge(group, green.get((model, cell), {}), full_matrix)
+            judgement = _first_of_its_code(judgement, entry["id"], group, by_code)
+            if not group:
+                judgement = Judgement(Verdict.SKIPPED, "deselected", (), ())
+            record = found.setdefault((model, entry["id"]), _described(model, entry, gathered))
+            record["cells"][cell] = _cell(judgement, group, entry)
+    for (model, mutant), record in found.items():
+        for (other, cell), plan in gathered.plans.items():
+            if other == model and cell not in record["cells"] and record["stage"] != "device":
+                record["cells"][cell] = _absent_here(mutant, plan)
+        cells = record["cells"] = dict(sorted(record["cells"].items()))
+        scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
+        record["divergent"] = len(scored) > 1
+    return [found[key] for key in sorted(found)]
+
+
+def _first_of_its_code(
+    judgement: Judgement, mutant: str, rows: Iterable[Mapping[str, Any]], by_code: dict[str, str]
+) -> Judgement:
+    """Of the mutants with the same code the first in the plan stands for all."""
+    if not (judgement.verdict.scored or judgement.verdict is Verdict.DUPLICATE):
+        return judgement
+    code = next((r["stats"].get("code_digest") for r in rows if r.get("stats")), None)
+    if not code:
+        return judgement
+    first = by_code.setdefault(code, mutant)
+    if first == mutant:
+        return judgement
+    return Judgement(Verdict.DUPLICATE, f"the same code as {first}", (), ())
+
+
+def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict[str, Any]:
+    layers = gathered.models.get(model, {}).get("layers", {})
+    return {
+        "id": entry["id"],
+        "model": model,
+        "operator": entry["operator"],
+        "category": entry["category"],
+        "stage": entry["stage"],
+        "kernel": entry["kernel"],
+        "site": entry["site"],
+        "layers": entry["layers"],
+        "layer": ", ".join(dict.fromkeys(layers.get(name, name) for name in entry["layers"])),
+        "before": entry["before"],
+        "after": entry["after"],
+        "cells": {},
+        "divergent": False,
+    }
+
+
+def _cell(
+    judgement: Judgement, rows: Iterable[Mapping[str, Any]], entry: Mapping[str, Any]
+) -> dict[str, Any]:
+    stats: dict[str, Any] = {}
+    for row in rows:
+        stats.update({k: v for k, v in (row.get("stats") or {}).items() if v is not None})
+    return {
+        "verdict": judgement.verdict.name,
+        "reason": judgement.reason,
+        "killed_by": sorted(judgement.killed_by),
+        "survived": sorted(judgement.survived),
+        **{name: stats.get(name) for name in _STATS},
+        "before": entry["before"],
+        "after": entry["after"],
+        "stderr": stats.get("stderr", ""),
+    }
+
+
+def _absent_here(mutant: str, plan: Mapping[str, Any]) -> dict[str, Any]:
+    if mutant in plan["sampled_out"]:
+        reason = "sampled out in this cell"
+    else:
+        reason = "this cell's lowering has no such site"
+    empty = Judgement(Verdict.SKIPPED, reason, (), ())
+    return _cell(empty, [], {"before": "", "after": ""})
+
+
+def _absent(gathered: Gathered) -> list[dict[str, Any]]:
+    found = [
+        {"model": model, "cell": cell, **absent}
+        for (model, cell), plan in gathered.plans.items()
+        for absent in plan["absent"]
+    ]
+    return sorted(found, key=lambda e: (e["model"], e["cell"], e["stage"], e["operator"]))
+
+
+def _scores(mutants: Iterable[Mapping[str, Any]], sampled: bool) -> dict[str, Any]:
+    groups: dict[str, dict[str, list[Verdict]]] = {
+        "by_category": {},
+        "by_stage": {},
+        "by_cell": {},
+        "by_operator": {},
+    }
+    overall: list[Verdict] = []
+    for mutant in mutants:
+        for cell, there in mutant["cells"].items():
+            verdict = Verdict[there["verdict"]]
+            overall.append(verdict)
+            for group, name in (
+                ("by_category", mutant["category"]),
+                ("by_stage", mutant["stage"]),
+                ("by_cell", cell),
+                ("by_operator", mutant["operator"]),
+            ):
+                groups[group].setdefault(name, []).append(verdict)
+    return {
+        "overall": _plain(score(overall, sampled=sampled)),
+        **{
+            group: {
+                name: _plain(score(verdicts, sampled=sampled))
+                for name, verdicts in sorted(parts.items())
+            }
+            for group, parts in groups.items()
+        },
+    }
+
+
+def _plain(found: Score) -> dict[str, Any]:
+    interval = found.interval()
+    return {
+        "detected": found.detected,
+        "survived": found.survived,
+        "score": _rounded(found.value),
+        "low": _rounded(interval[0]) if interval else None,
+        "high": _rounded(interval[1]) if interval else None,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, 4)
+
+
+def _excluded(gathered: Gathered, mutants: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    counts = {v.name: 0 for v in Verdict if not v.scored}
+    for mutant in mutants:
+        for there in mutant["cells"].values():
+            if there["verdict"] in counts:
+                counts[there["verdict"]] += 1
+    counts["sampled_out"] = sum(len(plan["sampled_out"]) for plan in gathered.plans.values())
+    counts["not_selected"] = sum(len(plan["not_selected"]) for plan in gathered.plans.values())
+    return counts

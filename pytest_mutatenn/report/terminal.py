@@ -1,0 +1,189 @@
+"""The summary at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pytest_mutatenn.analysis.verdict import Verdict
+
+Write = Callable[..., None]
+
+_SHOWN_SURVIVORS = 10
+_LINE = 100
+
+
+def write_summary(
+    record: Mapping[str, Any], line: Write, *, titles: Mapping[str, str], verbose: bool
+) -> None:
+    """Write the summary, a line a call.
+
+    Parameters
+    ----------
+    record
+        The report.
+    line
+        Called with a text and, as keywords, what colours it as in pytest's ``TerminalWriter``.
+    titles
+        Category -> title.
+    verbose
+        Show every survivor.
+    """
+    _checks(record, line)
+    _table(record, line, titles)
+    _divergent(record, line)
+    _survivors(record, line, verbose=verbose)
+    _rest(record, line)
+
+
+def _checks(record: Mapping[str, Any], line: Write) -> None:
+    for check in record["checks"]:
+        if check["id"] == "canary" and check["verdict"] == "SURVIVED":
+            line(
+                f"THE CANARY LIVES in {check['cell']}: no test notices that the network's output "
+                "has the wrong sign. This suite cannot kill anything.",
+                red=True,
+                bold=True,
+            )
+
+
+def _table(record: Mapping[str, Any], line: Write, titles: Mapping[str, str]) -> None:
+    parts = [
+        (titles.get(name, name), found)
+        for name, found in sorted(
+            record["score"]["by_category"].items(), key=lambda item: _rank(titles, item[0])
+        )
+    ]
+    cells = list(record["score"]["by_cell"].items())
+    width = max([len(name) for name, _ in [*parts, *cells]] + [len("mutation score")])
+    line(f"{'':{width}}  detected  survived   score")
+    for name, found in parts:
+        line(_score_line(name, found, width))
+    if len(cells) > 1:
+        line("")
+        for name, found in cells:
+            line(_score_line(name, found, width))
+    line("")
+    overall = record["score"]["overall"]
+    line(_score_line("mutation score", overall, width), bold=True)
+
+
+def _rank(titles: Mapping[str, str], name: str) -> tuple[int, str]:
+    order = list(titles)
+    return (order.index(name) if name in order else len(order), name)
+
+
+def _score_line(name: str, found: Mapping[str, Any], width: int) -> str:
+    value = "     -" if found["score"] is None else f"{found['score']:5.1f} %"
+    text = f"{name:{width}}  {found['detected']:8d}  {found['survived']:8d} {value}"
+    if found["low"] is not None:
+        text += f"  (95 %: {found['low']:.1f} to {found['high']:.1f})"
+    return text
+
+
+def _divergent(record: Mapping[str, Any], line: Write) -> None:
+    found = [mutant for mutant in record["mutants"] if mutant["divergent"]]
+    if not found:
+        return
+    line("")
+    line(f"{_count(len(found), 'mutant')} on which cells disagree:", bold=True)
+    for mutant in found[:_SHOWN_SURVIVORS]:
+        verdicts = ", ".join(
+            f"{cell} {there['verdict']}"
+            for cell, there in mutant["cells"].items()
+            if Verdict[there["verdict"]].scored
+        )
+        line(f"  {mutant['id']}: {verdicts}")
+    _more(line, len(found) - _SHOWN_SURVIVORS)
+
+
+def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None:
+    found = [
+        (mutant, [c for c, there in mutant["cells"].items() if there["verdict"] == "SURVIVED"])
+        for mutant in record["mutants"]
+    ]
+    found = [(mutant, cells) for mutant, cells in found if cells]
+    if not found:
+        return
+    line("")
+    line(f"{_count(len(found), 'mutant')} survived:", bold=True)
+    limit = len(found) if verbose else _SHOWN_SURVIVORS
+    for mutant, cells in _spread(found, limit):
+        there = mutant["cells"][cells[0]]
+        line(f"{mutant['id']}  {', '.join(cells)}", red=True)
+        if mutant["layer"]:
+            line(f"    {_cut('layer ' + mutant['layer'])}")
+        line(f"    - {_cut(there['before'], there['after'])}")
+        line(f"    + {_cut(there['after'], there['before'])}")
+        if there["infected"] is not None:
+            line(f"    {_why(there)}")
+    _more(line, len(found) - limit)
+
+
+def _spread(found: list[Any], limit: int) -> Iterable[Any]:
+    """At most so many, of as many operators as there are, in order."""
+    seen: dict[str, int] = {}
+    ranked = []
+    for position, (mutant, cells) in enumerate(found):
+        turn = seen[mutant["operator"]] = seen.get(mutant["operator"], 0) + 1
+        ranked.append((turn, position, (mutant, cells)))
+    chosen = sorted(ranked, key=lambda e: (e[0], e[1]))[:limit]
+    return [entry for _, _, entry in sorted(chosen, key=lambda e: e[1])]
+
+
+def _why(there: Mapping[str, Any]) -> str:
+    """Which of three things to mend: the inputs, nothing, or the assertion."""
+    infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
+    if not infected:
+        return "no input shows it: the changed kernel gives the same bits for all of them"
+    if not propagated:
+        return f"{_count(infected, 'input')} show it inside, and the network masks it"
+    return (
+        f"the output differs for {_count(propagated, 'input')}, the top-1 for {changed}: "
+        "the assertions allow it"
+    )
+
+
+def _rest(record: Mapping[str, Any], line: Write) -> None:
+    excluded = record["excluded"]
+    words = {
+        "INVALID": "refused by the compiler",
+        "EQUIVALENT": "equivalent",
+        "DUPLICATE": "duplicate",
+        "SKIPPED": "skipped",
+        "sampled_out": "sampled out",
+    }
+    found = [f"{excluded[name]} {text}" for name, text in words.items() if excluded.get(name)]
+    line("")
+    if found:
+        line(f"not in the score: {', '.join(found)}")
+    counters = record["counters"]
+    line(
+        f"kernels compiled {counters.get('kernels_compiled', 0)}, "
+        f"evaluations run {counters.get('evaluations_run', 0)}, "
+        f"taken from the store {counters.get('evaluations_reused', 0)}"
+    )
+    absent = {entry["operator"] for entry in record["absent"]}
+    present = {mutant["operator"] for mutant in record["mutants"]}
+    nowhere = sorted(absent - present)
+    if nowhere:
+        line(f"operators without a site here: {', '.join(nowhere)}")
+
+
+def _more(line: Write, count: int) -> None:
+    if count > 0:
+        line(f"  ... and {count} more; -v shows all, --mutatenn-report=json:FILE keeps them")
+
+
+def _cut(text: str, other: str = "") -> str:
+    """A line that fits, cut where it is the same as the other one."""
+    if len(text) <= _LINE:
+        return text
+    same = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), 0)
+    start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
+    part = text[start : start + _LINE - (4 if start else 0)]
+    return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

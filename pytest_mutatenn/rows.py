@@ -1,0 +1,117 @@
+"""What pytest's reports say of rows, and what they are made to say."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mutatenn.analysis.verdict import Verdict
+from pytest_mutatenn.fixtures.row import MutantDied, RowRun
+from pytest_mutatenn.session import RUN
+
+if TYPE_CHECKING:
+    from pytest_mutatenn.session import Session
+
+_REASON = 500  # characters of a failed assertion that the report keeps
+
+
+def read_row(
+    session: Session, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+) -> None:
+    """Read what a row did off a report of its setup or call, and attach it.
+
+    On a mutant, a failed call becomes a passed report with the status ``killed``; a mutant that
+    gave no answer becomes a skipped one with its verdict as status. Errors stay errors.
+    """
+    run = item.stash.get(RUN, None)
+    if run is None or report.when == "teardown" or (report.when == "setup" and report.passed):
+        return
+    if run.row.mutant is None:
+        result = _baseline_result(report)
+        model, cell, _ = run.key
+        session.known.green[model, cell, run.test] = result == "passed"
+        _attach(report, run, result, _message(report) if result != "passed" else "")
+        return
+    died = call.excinfo is not None and call.excinfo.errisinstance(MutantDied)
+    if run.decided is not None and (died or report.skipped or report.when == "call"):
+        verdict, reason = run.decided
+        _attach(report, run, "verdict", reason, verdict)
+        report.mutatenn_status = verdict.name
+        if not report.skipped:
+            report.outcome = "skipped"
+            path, line, _ = item.location
+            report.longrepr = (path, (line or 0) + 1, f"{verdict.name}: {reason}")
+        return
+    if run.spared:
+        _attach(report, run, "spared", run.spared)
+        report.mutatenn_status = "spared"
+    elif report.when == "setup":
+        _attach(report, run, "skipped" if report.skipped else "error", _message(report))
+    elif report.failed:
+        reason = _message(report)
+        _attach(report, run, "failed", reason)
+        model, cell, _ = run.key
+        if session.known.green.get((model, cell, run.test), True):
+            session.known.killers.setdefault(run.key, (run.order, run.test))
+        report.outcome = "passed"
+        report.longrepr = None
+        report.sections = []
+        report.mutatenn_status = "KILLED"
+    elif report.passed and not hasattr(report, "wasxfail"):
+        _attach(report, run, "passed", "")
+        report.mutatenn_status = "SURVIVED"
+    else:
+        _attach(report, run, "skipped", _message(report))
+
+
+def _baseline_result(report: pytest.TestReport) -> str:
+    if report.when == "setup":
+        return "skipped" if report.skipped else "error"
+    if hasattr(report, "wasxfail"):
+        return "xfailed"
+    return report.outcome
+
+
+def _attach(
+    report: pytest.TestReport,
+    run: RowRun,
+    result: str,
+    reason: str,
+    verdict: Verdict | None = None,
+) -> None:
+    model, cell, mutant = run.key
+    # a string, which travels between xdist's processes whatever stands in it
+    report.mutatenn_row = json.dumps(
+        {
+            "model": model,
+            "cell": cell,
+            "mutant": mutant or None,
+            "test": run.test,
+            "order": run.order,
+            "result": result,
+            "reason": reason,
+            "verdict": verdict.name if verdict is not None else "",
+            "stats": run.stats,
+        }
+    )
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The first lines of what an assertion said, or why a test was skipped."""
+    if isinstance(report.longrepr, tuple):
+        text = str(report.longrepr[2])
+    else:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        text = crash.message if crash is not None else report.longreprtext
+    text = text.strip()
+    return text if len(text) <= _REASON else text[:_REASON] + " ..."
+
+
+def words_of(status: str) -> tuple[str, str, tuple[str, dict[str, bool]]]:
+    """Category, letter and word of a row's status, as ``pytest_report_teststatus`` wants them."""
+    if status == "spared":
+        return "spared", "-", ("SPARED", {"cyan": True})
+    verdict = Verdict[status]
+    return verdict.name.lower(), verdict.letter, (verdict.name, {verdict.colour: True})

@@ -1,0 +1,181 @@
+"""What the plugin keeps for the length of a session, in each process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.fixtures.row import ROW, Knowledge, RowRun
+from pytest_mutatenn.grid import Grid, Row, Subject
+from pytest_mutatenn.options import Settings, read_settings
+
+if TYPE_CHECKING:
+    from pytest_mutatenn.engine.cell import Cell
+
+MARKER = "mutatenn"
+
+
+class Session:
+    """Settings, grid and knowledge of one process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.settings: Settings = read_settings(config)
+        self.known = Knowledge()
+        self._grid: Grid | None = None
+        self._orders: dict[str, int] = {}
+
+    @property
+    def grid(self) -> Grid:
+        """The grid, made when first asked: by then every conftest is loaded."""
+        if self._grid is None:
+            self._grid = Grid(self.settings, self.config.rootpath, _operator_files())
+        return self._grid
+
+    @property
+    def used(self) -> bool:
+        """Whether any test asked for a network."""
+        return self._grid is not None
+
+    def close(self) -> None:
+        """End every process."""
+        if self._grid is not None:
+            self._grid.close()
+
+    def subject_of(self, node: Any) -> Subject:
+        """The network and inputs that a test's markers name; the closest wins, part by part."""
+        arguments: dict[str, Any] = {}
+        for marker in reversed(list(node.iter_markers(MARKER))):
+            if marker.args:
+                raise MutatennError(
+                    f"{node.nodeid}: the marker mutatenn takes keywords only, such as "
+                    'mutatenn(model="net.onnx", inputs="photos/").'
+                )
+            arguments.update(marker.kwargs)
+        return self.grid.subject(arguments, node.path.parent)
+
+    def default_row(self, node: Any) -> Row:
+        """The row of a test when no mutants are wanted."""
+        return Row(self.subject_of(node), self.settings.default_cell, None)
+
+    def set_order(self, items: list[Any]) -> None:
+        """Number the tests in the order in which they are defined, whatever rows they have."""
+        for item in items:
+            self._orders.setdefault(self.test_of(item), len(self._orders))
+
+    def order(self, item: Any) -> int:
+        """A test's number."""
+        return self._orders.get(self.test_of(item), len(self._orders))
+
+    @staticmethod
+    def test_of(item: Any) -> str:
+        """The test's id without its row."""
+        row = row_of(item)
+        if row is None:
+            return str(item.nodeid)
+        head, _, params = item.nodeid.partition("[")
+        params = params.removesuffix("]")
+        for piece in (f"-{row.id}", f"{row.id}-", row.id):
+            if piece in params:
+                params = params.replace(piece, "", 1)
+                break
+        return f"{head}[{params}]" if params else head
+
+
+def row_of(item: Any) -> Row | None:
+    """The row of a collected test, if it has one."""
+    callspec = getattr(item, "callspec", None)
+    row = callspec.params.get(ROW) if callspec is not None else None
+    return row if isinstance(row, Row) else None
+
+
+def _operator_files() -> tuple[Any, ...]:
+    """Files of the user's that have defined operators in this process; TVM may not be loaded."""
+    import sys
+
+    registry = sys.modules.get("pytest_mutatenn.operators.registry")
+    return registry.registered_files() if registry is not None else ()
+
+
+RUN = pytest.StashKey[RowRun]()
+_SESSION = pytest.StashKey[Session]()
+
+
+def session_of(config: pytest.Config) -> Session:
+    """The process' session, made when first asked.
+
+    Raises
+    ------
+    MutatennError
+        If an option is wrong.
+    """
+    if _SESSION not in config.stash:
+        config.stash[_SESSION] = Session(config)
+    return config.stash[_SESSION]
+
+
+def existing_session(config: pytest.Config) -> Session | None:
+    """The process' session, if anything has needed it."""
+    return config.stash.get(_SESSION, None)
+
+
+def describe_subjects(session: Session) -> dict[str, Any]:
+    """Models, cells, plans and counters of this process, as plain data for the report."""
+    grid = session.grid
+    models: dict[str, Any] = {}
+    cells: dict[str, Any] = {}
+    plans: list[Any] = []
+    for subject in grid.subjects.values():
+        for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
+            engine = grid.known_engine(subject, cell)
+            if engine is None or engine.known_info is None:
+                continue
+            models[subject.model.id] = _model(subject, engine.known_info)
+            cells[cell.id] = _cell(cell, engine.known_info)
+            plan = grid.plans.get((subject.model.digest, cell))
+            if plan is not None:
+                plans.append([subject.model.id, cell.id, vars(plan)])
+    return {
+        "models": models,
+        "cells": cells,
+        "plans": plans,
+        "counters": vars(grid.counters).copy(),
+    }
+
+
+def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
+    dataset = subject.loaded
+    return {
+        "id": subject.model.id,
+        "source": subject.model.source,
+        "digest": subject.model.digest,
+        "inputs": info["inputs"],
+        "output": next(s for s in info["outputs"] if s["name"] == subject.output(info)),
+        "layers": {
+            layer["name"]: f"{layer['name']} ({layer['onnx_op']} {layer['onnx_node']})"
+            for layer in info["layers"]
+        },
+        "dataset": None
+        if dataset is None
+        else {
+            "source": dataset.source,
+            "digest": dataset.digest,
+            "count": len(dataset.names),
+            "labelled": dataset.labels is not None,
+        },
+    }
+
+
+def _cell(cell: Cell, info: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "device": cell.device,
+        "opt_level": cell.opt_level,
+        "target": info["target"],
+        "fingerprint": info["fingerprint"],
+        "available": True,
+        "reason": "",
+    }

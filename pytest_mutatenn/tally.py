@@ -1,0 +1,124 @@
+"""The controller's side: rows gathered from every process, the report and the gates."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_mutatenn.engine.version import cpu_name, package_version
+from pytest_mutatenn.report.record import Gathered, build_record
+from pytest_mutatenn.report.writers import write_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_mutatenn.options import Settings
+
+
+class Tally:
+    """Gathers rows; at the end builds the report and says whether the gates are passed."""
+
+    def __init__(self, settings: Settings, argv: list[str], workers: int) -> None:
+        self.settings = settings
+        self.gathered = Gathered()
+        self.errors: list[str] = []
+        self.record: dict[str, Any] | None = None
+        self._argv = argv
+        self._workers = workers
+        self._started = datetime.now(UTC)
+        self._clock = time.perf_counter()
+
+    def add_row(self, row: Mapping[str, Any]) -> None:
+        """Take what one row did."""
+        self.gathered.rows.append(dict(row))
+
+    def add_process(self, told: Mapping[str, Any]) -> None:
+        """Take what one process knows: models, cells, plans and counters."""
+        self.gathered.models.update(told["models"])
+        self.gathered.cells.update(told["cells"])
+        for model, cell, plan in told["plans"]:
+            self.gathered.plans[model, cell] = plan
+        for name, count in told["counters"].items():
+            self.gathered.counters[name] = self.gathered.counters.get(name, 0) + count
+
+    def finish(self) -> dict[str, Any]:
+        """Build the report."""
+        run = {
+            "version": package_version("pytest-mutatenn"),
+            "tvm": package_version("apache-tvm"),
+            "python": platform.python_version(),
+            "host": {"cpu": cpu_name(), "cores": os.cpu_count(), "os": platform.platform()},
+            "started": self._started.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - self._clock, 3),
+            "argv": self._argv,
+            "seed": self.settings.seed,
+            "workers": self._workers,
+        }
+        self.record = build_record(
+            self.gathered,
+            run,
+            full_matrix=self.settings.full_matrix,
+            sampled=self.settings.sample is not None,
+        )
+        return self.record
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the reports the user asked for; give a line for each."""
+        assert self.record is not None
+        lines = []
+        for destination in self.settings.reports:
+            path = write_report(self.record, destination, folder)
+            lines.append(f"{destination.kind} report: {path}")
+        return lines
+
+    def gate(self) -> list[str]:
+        """Say what keeps the run from being green; nothing where nothing does."""
+        assert self.record is not None
+        if not self.settings.active or self.settings.baseline_only:
+            return []
+        red = sum(entry["outcome"] != "passed" for entry in self.record["baseline"])
+        overall = self.record["score"]["overall"]
+        if not any(plan["mutants"] for plan in self.gathered.plans.values()):
+            return [self._nothing()]
+        if overall["score"] is None:
+            if red:
+                return [
+                    f"{red} tests fail on the unmutated model; mutation testing needs a green "
+                    "suite. Run pytest without --mutatenn first."
+                ]
+            return ["No mutant was tested: " + _why_none(self.record)]
+        required = self.settings.fail_under
+        if required is None:
+            return []
+        reached = overall["score"] if overall["low"] is None else overall["low"]
+        lower = "" if overall["low"] is None else " (lower end of the sample's 95 % interval)"
+        if reached < required:
+            return [
+                f"--mutatenn-fail-under: required {required:g} %, reached {reached:.2f} %{lower}"
+            ]
+        return []
+
+    def _nothing(self) -> str:
+        operators = self.settings.operators
+        plans = self.gathered.plans
+        if not plans:
+            return "No mutants: no test with a network was collected. See --mutatenn-list."
+        cells = ", ".join(sorted({cell for _, cell in plans}))
+        return (
+            f"No mutants: the operators {operators!r} found nothing in the stages "
+            f"{', '.join(self.settings.stages)} of {cells}. See --mutatenn-list."
+        )
+
+
+def _why_none(record: Mapping[str, Any]) -> str:
+    reasons: dict[str, int] = {}
+    for mutant in record["mutants"]:
+        for there in mutant["cells"].values():
+            text = there["reason"] if there["verdict"] == "SKIPPED" else there["verdict"]
+            reasons[text] = reasons.get(text, 0) + 1
+    worst = sorted(reasons.items(), key=lambda item: -item[1])[:3]
+    return "; ".join(f"{count} x {text}" for text, count in worst) + "."
