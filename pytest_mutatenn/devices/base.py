@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
+_NO_KINDS = ("base", "linker", "memory", "stack")
+
+
 class Kind(Protocol):
     """One kind of device: compile a kernel, load it, and hold its tensors.
 
@@ -60,8 +63,16 @@ class Kind(Protocol):
         """
         ...
 
-    def load(self, path: Path) -> Callable[..., Any]:
-        """Load a compiled kernel: a function of its tensors, outputs last."""
+    def load(self, path: Path, *, guard: bool = False) -> Callable[..., Any]:
+        """Load a compiled kernel: a function of its tensors, outputs last.
+
+        With ``guard`` its temporary buffers are guarded, and the same on every run; the device
+        must have been armed.
+        """
+        ...
+
+    def arm(self, build: Callable[[PrimFunc], Path]) -> None:
+        """Build what guarded kernels need; ``build`` compiles a kernel to what is loaded."""
         ...
 
 
@@ -70,7 +81,7 @@ def kinds() -> dict[str, str]:
     """Name of each kind of device -> its module, sorted."""
     package = importlib.import_module("pytest_mutatenn.devices")
     names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
-    return {name: f"{package.__name__}.{name}" for name in names if name not in ("base", "linker")}
+    return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_KINDS}
 
 
 def check_device(spec: str) -> None:

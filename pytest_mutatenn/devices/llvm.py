@@ -89,13 +89,42 @@ class Device:
             code = path.read_bytes()
             return code, link(code, Path(scratch))
 
-    def load(self, path: Path) -> Callable[..., Any]:
+    def load(self, path: Path, *, guard: bool = False) -> Callable[..., Any]:
         """Load a linked kernel."""
         import tvm
 
         from pytest_mutatenn.compiler.kernel import ENTRY
 
-        return tvm.runtime.load_module(str(path))[ENTRY]
+        function = tvm.runtime.load_module(str(path))[ENTRY]
+        if not guard:
+            return function
+        from pytest_mutatenn.devices.memory import guard_workspace
+
+        guard_workspace(path)
+        poison_stack = self._poison_stack
+
+        def guarded(*tensors: Any) -> None:
+            poison_stack()
+            function(*tensors)
+
+        return guarded
+
+    def arm(self, build: Callable[[PrimFunc], Path]) -> None:
+        """Build what guarded kernels need, before any child is forked."""
+        import numpy as np
+
+        from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
+        from pytest_mutatenn.devices.stack import stack_poisoner
+
+        kernel = self.load(build(stack_poisoner()))
+        slot = guarded_copy(np.zeros(1, np.float32))
+        tensor = as_tensor(slot)
+
+        def poison_stack() -> None:
+            slot[0] = 0
+            kernel(tensor)
+
+        self._poison_stack = poison_stack
 
 
 def _host_features(tvm: Any) -> list[str]:

@@ -16,7 +16,7 @@ from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
-from pytest_mutatenn.engine.memory import as_tensor, guarded
+from pytest_mutatenn.devices.memory import as_tensor, guarded
 from pytest_mutatenn.engine.workshop import Prepared, Rejected, Workshop, is_ours, last_line
 from pytest_mutatenn.errors import InternalError, MutatennError
 

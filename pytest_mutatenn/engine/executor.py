@@ -17,7 +17,7 @@ import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref
 from pytest_mutatenn.engine.activations import padded
-from pytest_mutatenn.engine.memory import as_tensor, guarded, guarded_copy
+from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy
 
 Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]

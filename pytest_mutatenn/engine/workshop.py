@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ class Workshop:
         leaves = Leaves.of_program(program)
         with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
             compiled = {name: self.compile(name, program) for name in program.kernels}
+            self.device.arm(self._build_tool)
         self.baseline = Loaded(
             program,
             {name: code for name, (code, _) in compiled.items()},
@@ -148,19 +149,19 @@ class Workshop:
         """
         func = program.kernels[name]
         key = combine(ir_digest(func, self.target), str(self.opt), self.device.fingerprint())
-        mutated = None
-        if changes:
-            mutated = sites.apply(self.device_stage(name, program), changes)
-            key = combine(key, ir_digest(mutated, self.target))
+        if changes is None:
+            return self._built(key, lambda: self.lower(func))
+        mutated = sites.apply(self.device_stage(name, program), changes)
+        return self._built(combine(key, ir_digest(mutated, self.target)), lambda: mutated)
+
+    def _built(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
         entry = self.store.get_json("kernels", key)
         if entry is not None:
             path = self.store.file("code", entry["file"])
             if path is not None:
                 self.counters.kernels_reused += 1
                 return entry["code"], path
-        if mutated is None:
-            mutated = self.lower(func)
-        emitted, library = self.device.compile(mutated, self.target)
+        emitted, library = self.device.compile(lowered(), self.target)
         file = self.store.put_file("code", library, ".so")
         code = hashlib.sha256(emitted).hexdigest()
         self.store.put_json("kernels", key, {"code": code, "file": file})
@@ -169,6 +170,11 @@ class Workshop:
         if path is None:
             raise InternalError(f"the store lost {file} as soon as it was written")
         return code, path
+
+    def _build_tool(self, func: Any) -> Path:
+        """Compile a kernel that is no part of the network."""
+        key = combine("tool", ir_digest(func, self.target), self.device.fingerprint())
+        return self._built(key, lambda: to_device_stage(func, self.target))[1]
 
     def lower(self, func: Any) -> Any:
         """Schedule a kernel and lower it to the device stage."""
@@ -250,7 +256,7 @@ class Workshop:
             digest: self.baseline.kernels[name] for name, digest in self.baseline.code.items()
         }
         kernels = {
-            name: ours.get(digest) or self.device.load(path)
+            name: ours.get(digest) or self.device.load(path, guard=True)
             for name, (digest, path) in compiled.items()
         }
         leaves = self._leaves(program)

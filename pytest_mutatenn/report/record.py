@@ -203,6 +203,9 @@ def _cell(
     stats: dict[str, Any] = {}
     for row in rows:
         stats.update({k: v for k, v in (row.get("stats") or {}).items() if v is not None})
+    if judgement.verdict is Verdict.DUPLICATE:
+        # whether it ran all the same depends on which worker met it
+        stats = {k: stats[k] for k in ("code_digest", "seconds_compile") if k in stats}
     return {
         "verdict": judgement.verdict.name,
         "reason": judgement.reason,
