@@ -125,8 +125,7 @@ class Subject:
         if wanted in names:
             return str(wanted)
         raise MutatennError(
-            f"output={wanted!r}: {self.model.source} has no such output; it has "
-            f"{', '.join(names)}."
+            f"output={wanted!r}: {self.model.source} has no such output; it has {', '.join(names)}."
         )
 
 
@@ -327,7 +326,9 @@ def sample(
     shares = {key: len(group) * total / len(entries) for key, group in strata.items()}
     quota = {key: int(share) for key, share in shares.items()}
     # largest remainders first, ties by name
-    for key in sorted(shares, key=lambda k: (quota[k] - shares[k], k))[: total - sum(quota.values())]:
+    for key in sorted(shares, key=lambda k: (quota[k] - shares[k], k))[
+        : total - sum(quota.values())
+    ]:
         quota[key] += 1
     chosen: set[str] = set()
     for key, group in strata.items():

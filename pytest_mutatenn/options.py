@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
 from pytest_mutatenn.errors import MutatennError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STAGES = ("graph", "kernel", "device", "weights")
 
 # (name, ini type or None for an option only, metavar, help); the defaults are in Settings
-_VALUES: tuple[tuple[str, str | None, str, str], ...] = (
+_VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("devices", "string", "LIST", "Devices to run on, such as llvm; implies --mutatenn"),
     ("opt-levels", "string", "LIST", "Opt levels 0 to 4 to compile for (default: 2)"),
     ("operators", "string", "LIST", "Mutation operators: ids, globs, groups (default, mutatenn,"

@@ -116,9 +116,10 @@ def pytest_collection_modifyitems(
     }
     for item in collected:
         row = row_of(item)
-        if row is not None and row.mutant is None and item not in kept:
-            if (session.test_of(item), row.cell) in needed:
-                items.append(item)
+        if row is None or row.mutant is not None or item in kept:
+            continue
+        if (session.test_of(item), row.cell) in needed:
+            items.append(item)
     rows = [item for item in items if row_of(item) is not None]
     others = [item for item in items if row_of(item) is None]
     rows.sort(key=lambda item: (places[_row_key(item)], session.order(item)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -38,7 +38,7 @@ def read_row(
     if run.decided is not None and (died or report.skipped or report.when == "call"):
         verdict, reason = run.decided
         _attach(report, run, "verdict", reason, verdict)
-        report.mutatenn_status = verdict.name
+        _set_status(report, verdict.name)
         if not report.skipped:
             report.outcome = "skipped"
             path, line, _ = item.location
@@ -46,7 +46,7 @@ def read_row(
         return
     if run.spared:
         _attach(report, run, "spared", run.spared)
-        report.mutatenn_status = "spared"
+        _set_status(report, "spared")
     elif report.when == "setup":
         _attach(report, run, "skipped" if report.skipped else "error", _message(report))
     elif report.failed:
@@ -58,10 +58,10 @@ def read_row(
         report.outcome = "passed"
         report.longrepr = None
         report.sections = []
-        report.mutatenn_status = "KILLED"
+        _set_status(report, "KILLED")
     elif report.passed and not hasattr(report, "wasxfail"):
         _attach(report, run, "passed", "")
-        report.mutatenn_status = "SURVIVED"
+        _set_status(report, "SURVIVED")
     else:
         _attach(report, run, "skipped", _message(report))
 
@@ -83,7 +83,7 @@ def _attach(
 ) -> None:
     model, cell, mutant = run.key
     # a string, which travels between xdist's processes whatever stands in it
-    report.mutatenn_row = json.dumps(
+    row = json.dumps(
         {
             "model": model,
             "cell": cell,
@@ -96,6 +96,12 @@ def _attach(
             "stats": run.stats,
         }
     )
+    vars(report)["mutatenn_row"] = row
+
+
+def _set_status(report: pytest.TestReport, status: str) -> None:
+    """Give a report a status of ours; extra attributes travel between xdist's processes."""
+    vars(report)["mutatenn_status"] = status
 
 
 def _message(report: pytest.TestReport) -> str:

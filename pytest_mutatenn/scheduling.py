@@ -5,7 +5,7 @@ from __future__ import annotations
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
 
-class RowScheduling(LoadScopeScheduling):  # type: ignore[misc]
+class RowScheduling(LoadScopeScheduling):
     """All tests of a row go to one worker, so that a mutant is run, and killed, once."""
 
     def _split_scope(self, nodeid: str) -> str:

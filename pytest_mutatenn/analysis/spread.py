@@ -20,7 +20,7 @@ def differences(
     Parameters
     ----------
     mutant, baseline
-        Network output -> array of shape (n, \\*output shape).
+        Network output -> array of shape (n, output shape).
     output
         The output that is the classification.
 

@@ -75,9 +75,7 @@ class Judgement:
     survived: tuple[str, ...]
 
 
-def judge(
-    rows: Iterable[RowResult], green: Mapping[str, bool], *, full_matrix: bool
-) -> Judgement:
+def judge(rows: Iterable[RowResult], green: Mapping[str, bool], *, full_matrix: bool) -> Judgement:
     """Give the verdict on a mutant in a cell.
 
     The rows are read in the order of the collection, and what comes after the deciding test does

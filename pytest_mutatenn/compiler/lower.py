@@ -13,6 +13,7 @@ from tvm.tirx import PrimFunc
 from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.compiler import graph, sites
+from pytest_mutatenn.compiler.kernel import without_units
 from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_name, rewrite_main
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel, fuse, legalise, optimise
@@ -88,12 +89,16 @@ class Lowering:
         """Optimise and legalise; give every call its own kernel, named by its layer."""
         with self.target:
             module = legalise(optimise(module, self.opt), self.opt, self.target)
+            if self.opt.includes("FuseOps"):
+                # what fuses with what is decided before a kernel mutant changes how a kernel
+                # looks: its steps are the baseline's, and the fault is all that differs
+                module = relax.transform.AnnotateTIROpPattern()(module)
         return _one_kernel_a_call(module, self.layers)
 
     def to_program(self, legalised: Legalised) -> Program:
         """Fuse the kernels and read the program."""
         with self.target:
-            module = fuse(legalised.module, self.opt, self.target)
+            module = fuse(_without_units(legalised.module), self.opt, self.target)
         module, layers = _take_layers(module, self.layers)
         num_inputs = len(self.model.inputs)
         return build_program(module, self.model.params, layers, num_inputs)
@@ -233,6 +238,14 @@ def _one_kernel_a_call(module: IRModule, layers: Sequence[str]) -> Legalised:
     return Legalised(module, {layer: tuple(found) for layer, found in names.items()})
 
 
+def _without_units(module: IRModule) -> IRModule:
+    renewed = IRModule(dict(module.functions.items()), attrs=module.attrs)
+    for gv, func in module.functions.items():
+        if isinstance(func, tirx.PrimFunc):
+            renewed.update_func(gv, without_units(func))
+    return renewed
+
+
 def _tag(func: PrimFunc, layer: str) -> PrimFunc:
     """Write the layer on every block, where it survives fusion."""
     return _annotate(func, lambda notes: {**notes, _LAYER: layer})
@@ -283,9 +296,7 @@ def program_of(lowering: Lowering, mutant: Mutant | None, op: Operator | None) -
     if mutant is None or mutant.stage == "device" or mutant.operator == "identity":
         return lowering.to_program(lowering.legalised())
     if mutant.operator == "canary":
-        return lowering.to_program(
-            lowering.to_kernels(graph.negate_output(lowering.model.module))
-        )
+        return lowering.to_program(lowering.to_kernels(graph.negate_output(lowering.model.module)))
     if op is None:
         raise InternalError(f"{mutant.id}: no operator given")
     if mutant.stage == "graph":

@@ -67,7 +67,9 @@ class Mutant:
             return self.operator
         if self.window is not None:
             start, stop = self.window
-            window = "" if (start, stop) == (0, None) else f":{start}:{'' if stop is None else stop}"
+            window = (
+                "" if (start, stop) == (0, None) else f":{start}:{'' if stop is None else stop}"
+            )
             return f"{self.stage}.{self.operator}@sweep{window}"
         return f"{self.stage}.{self.operator}@{'+'.join(map(str, self.sites))}"
 

@@ -120,12 +120,8 @@ _KINDS: dict[Any, _Kind] = {
     prim.Let: _Kind(
         lambda n: [(n.value, None), (n.body, None)], lambda n, c: prim.Let(n.var, c[0], c[1])
     ),
-    prim.Broadcast: _Kind(
-        lambda n: [(n.value, None)], lambda n, c: prim.Broadcast(c[0], n.lanes)
-    ),
-    prim.Ramp: _Kind(
-        lambda n: [(n.base, None)], lambda n, c: prim.Ramp(c[0], n.stride, n.lanes)
-    ),
+    prim.Broadcast: _Kind(lambda n: [(n.value, None)], lambda n, c: prim.Broadcast(c[0], n.lanes)),
+    prim.Ramp: _Kind(lambda n: [(n.base, None)], lambda n, c: prim.Ramp(c[0], n.stride, n.lanes)),
     Call: _Kind(_call_children, _rebuild_call),
     TensorLoad: _Kind(
         lambda n: [(i, "index") for i in n.indices], lambda n, c: tirx.BufferLoad(n.source, c)
@@ -137,9 +133,7 @@ _KINDS: dict[Any, _Kind] = {
     tirx.Bind: _Kind(lambda n: [(n.value, "value")], lambda n, c: tirx.Bind(n.var, c[0])),
     tirx.Evaluate: _Kind(lambda n: [(n.value, "value")], lambda n, c: tirx.Evaluate(c[0])),
     tirx.IfThenElse: _Kind(_if_children, lambda n, c: tirx.IfThenElse(*(*c, None)[:3])),
-    tirx.For: _Kind(
-        lambda n: [(n.min, "extent"), (n.extent, "extent"), (n.body, None)], _for_loop
-    ),
+    tirx.For: _Kind(lambda n: [(n.min, "extent"), (n.extent, "extent"), (n.body, None)], _for_loop),
     tirx.While: _Kind(
         lambda n: [(n.condition, "condition"), (n.body, None)], lambda n, c: tirx.While(*c)
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import tempfile
 from functools import cache
@@ -52,3 +53,27 @@ def link(code: bytes, folder: Path) -> bytes:
         if done.returncode:
             raise RuntimeError(f"{linker()[0]} refused a kernel: {done.stderr.strip()[-500:]}")
         return library.read_bytes()
+
+
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
+_ALLOCATED = 2  # SHF_ALLOC: the section is part of the running program
+_RELOCATIONS = 4  # SHT_RELA
+
+
+def code_of(binary: bytes) -> bytes:
+    """Return the part of an object file that is loaded and run.
+
+    What is left out is debugging information: it holds the names of variables, so that it differs
+    between kernels of one code. An object file that is no little-endian ELF64 is returned whole.
+    """
+    if binary[:6] != b"\x7fELF\x02\x01":
+        return binary
+    *_, start, _, _, _, _, size, count, _ = _HEADER.unpack_from(binary)
+    sections = [_SECTION.unpack_from(binary, start + i * size) for i in range(count)]
+    kept = []
+    for _, kind, flags, _, offset, length, _, target, _, _ in sections:
+        about = sections[target][2] if kind == _RELOCATIONS else flags
+        if about & _ALLOCATED:
+            kept.append(binary[offset : offset + length])
+    return b"".join(len(part).to_bytes(8, "little") + part for part in kept)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.linker import link
+from pytest_mutatenn.devices.linker import code_of, link
 from pytest_mutatenn.errors import MutatennError
 
 if TYPE_CHECKING:
@@ -45,17 +46,7 @@ class Device:
 
     def _level(self) -> str:
         """The highest x86-64 level this processor has; the plain CPU on another machine."""
-        import tvm
-
-        if platform.machine().lower() not in ("x86_64", "amd64"):
-            return "generic"
-        features = set(_host_features(tvm))
-        level = "x86-64"
-        for name, needed in _LEVELS.items():
-            if not features.issuperset(needed):
-                break
-            level = name
-        return level
+        return processor_level()
 
     def target(self, *, fast_math: bool) -> Target:
         """Return the LLVM target at this processor's level.
@@ -87,7 +78,7 @@ class Device:
             path = Path(scratch, "kernel.o")
             module.write_to_file(str(path), "o")
             code = path.read_bytes()
-            return code, link(code, Path(scratch))
+            return code_of(code), link(code, Path(scratch))
 
     def load(self, path: Path, *, guard: bool = False) -> Callable[..., Any]:
         """Load a linked kernel."""
@@ -132,3 +123,19 @@ def _host_features(tvm: Any) -> list[str]:
     ask = tvm.get_global_func("tvm.codegen.llvm.GetHostCPUFeatures", allow_missing=True)
     found = ask() if ask is not None else None
     return [str(name) for name, has in dict(found).items() if int(has)] if found else []
+
+
+@cache
+def processor_level() -> str:
+    """The highest x86-64 level this processor has; ``generic`` on any other kind."""
+    import tvm
+
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return "generic"
+    features = set(_host_features(tvm))
+    level = "x86-64"
+    for name, needed in _LEVELS.items():
+        if not features.issuperset(needed):
+            break
+        level = name
+    return level

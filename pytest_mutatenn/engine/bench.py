@@ -14,9 +14,9 @@ import numpy as np
 
 from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
+from pytest_mutatenn.devices.memory import as_tensor, guarded
 from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
-from pytest_mutatenn.devices.memory import as_tensor, guarded
 from pytest_mutatenn.engine.workshop import Prepared, Rejected, Workshop, is_ours, last_line
 from pytest_mutatenn.errors import InternalError, MutatennError
 
@@ -75,7 +75,7 @@ class Bench:
     def run(self, arrays: Arrays, fds: list[int], keep: Any) -> tuple[Any, Arrays]:
         """Run on every input, in order.
 
-        ``arrays`` holds for the network's i-th input ``str(i)``, of shape (n, \\*input shape);
+        ``arrays`` holds for the network's i-th input ``str(i)``, of shape (n, input shape);
         ``keep`` says where the baseline's activations lie in the memory behind the descriptor,
         or, for the baseline itself, are to be written.
         """
@@ -127,7 +127,8 @@ class Bench:
 
         def write(index: int, made: list[Any]) -> None:
             for output, tensor in enumerate(made):
-                kept = activations and activations.tensor(program, index, output, sample)
+                assert activations is not None
+                kept = activations.tensor(program, index, output, sample)
                 if kept is not None:
                     kept[...] = tensor.numpy()
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref
-from pytest_mutatenn.engine.activations import padded
 from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy
+from pytest_mutatenn.engine.activations import padded
 
 Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]
@@ -93,9 +93,7 @@ class Activations:
         spec = baseline.steps[step].outputs[output]
         size = byte_size(spec)
         first = start + sample * padded(size)
-        return (
-            self.memory[first : first + size].view(np.dtype(spec.dtype)).reshape(spec.shape)
-        )
+        return self.memory[first : first + size].view(np.dtype(spec.dtype)).reshape(spec.shape)
 
 
 def places(program: Program) -> list[tuple[str, int]]:
@@ -145,7 +143,9 @@ class BaselineRun:
         """Run the steps that depend on weights alone."""
         for index, constant in enumerate(self.constant):
             if constant and index not in self.constants:
-                args = [self._argument(ref, {}, []) for ref in self.loaded.program.steps[index].args]
+                args = [
+                    self._argument(ref, {}, []) for ref in self.loaded.program.steps[index].args
+                ]
                 self.constants[index] = self.loaded.run_step(index, args)
 
     def _argument(self, ref: Ref, made: Mapping[int, list[Any]], inputs: Sequence[Any]) -> Any:
@@ -213,6 +213,7 @@ class MutantRun:
         self._constant = mutant.program.constant_steps()
         self._fixed: dict[int, Identity] = {}
         self._fixed_values: dict[int, list[Any]] = {}
+        self._slots: dict[tuple[int, int], tuple[np.ndarray, Any]] = {}
 
     @staticmethod
     def _leaf(loaded: Loaded, ref: Ref) -> Identity:
@@ -298,7 +299,10 @@ class MutantRun:
             return memo[index][output]
         kept = self._kept(index, output, sample)
         if kept is not None:
-            return as_tensor(kept)
+            # in guarded memory, as if it had been computed here: a mutant may read past its end
+            slot, tensor = self._slot(index, output)
+            slot[...] = kept
+            return tensor
         args = []
         for ref in base.loaded.program.steps[index].args:
             if ref.kind == "step":
@@ -307,6 +311,13 @@ class MutantRun:
                 args.append(inputs[ref.index] if ref.kind == "input" else base.loaded.leaf(ref))
         memo[index] = base.loaded.run_step(index, args)
         return memo[index][output]
+
+    def _slot(self, index: int, output: int) -> tuple[np.ndarray, Any]:
+        if (index, output) not in self._slots:
+            spec = self.baseline.loaded.program.steps[index].outputs[output]
+            slot = guarded(spec.shape, spec.dtype)
+            self._slots[index, output] = slot, as_tensor(slot)
+        return self._slots[index, output]
 
     def _kept(self, index: int, output: int, sample: int) -> np.ndarray | None:
         if self.activations is None:
@@ -317,13 +328,15 @@ class MutantRun:
         """The baseline's step of the same place, if its result is the same to the bit."""
         step = self.mutant.program.steps[index]
         base = self._aligned[index]
-        if self._everything or base is None or self.baseline.loaded.program.steps[base].outputs != step.outputs:
+        if (
+            self._everything
+            or base is None
+            or self.baseline.loaded.program.steps[base].outputs != step.outputs
+        ):
             return None
         for output, tensor in enumerate(made):
             constants = self.baseline.constants.get(base)
-            theirs = (
-                constants[output].numpy() if constants else self._kept(base, output, sample)
-            )
+            theirs = constants[output].numpy() if constants else self._kept(base, output, sample)
             if theirs is None or not same_bits(tensor.numpy(), theirs):
                 return None
         return base

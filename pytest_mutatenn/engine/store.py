@@ -80,9 +80,7 @@ class Store:
             arrays = {name: found[name] for name in found.files}
         return json.loads(arrays.pop("__json__").tobytes()), arrays
 
-    def put_arrays(
-        self, kind: str, key: str, value: Any, arrays: Mapping[str, np.ndarray]
-    ) -> None:
+    def put_arrays(self, kind: str, key: str, value: Any, arrays: Mapping[str, np.ndarray]) -> None:
         """Write an entry of JSON and arrays."""
         import numpy as np
 

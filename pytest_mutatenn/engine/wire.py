@@ -138,9 +138,7 @@ def _exactly(
     return bytes(chunks)
 
 
-def _wait(
-    sock: socket.socket, deadline: float | None, watch: Callable[[], None] | None
-) -> None:
+def _wait(sock: socket.socket, deadline: float | None, watch: Callable[[], None] | None) -> None:
     while True:
         left = math.inf if deadline is None else deadline - time.monotonic()
         if left <= 0:

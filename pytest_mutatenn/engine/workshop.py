@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import tvm_ffi
+
 from pytest_mutatenn.compiler import sites
-from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage
+from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
 from pytest_mutatenn.compiler.lower import Lowering, choose, program_of, wanted_places
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
@@ -118,7 +120,8 @@ class Workshop:
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
         self.lowering = Lowering(self.model, self.opt, self.target)
         self._device_stage: dict[str, Any] = {}
-        self._ir_digests: dict[str, str] = {}
+        self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
+        self._code: dict[str, tuple[str, Path]] = {}
 
     def load_baseline(self) -> None:
         """Compile what the store does not have, load it, and run what depends on weights alone."""
@@ -136,6 +139,7 @@ class Workshop:
         self.digest = program.digest(self.baseline.code, leaves)
         self.run = BaselineRun(self.baseline)
         self.run.load_constants()
+        self.lowering.groups()  # every child would compute them anew
 
     def compile(
         self, name: str, program: Program, changes: list[sites.Change] | None = None
@@ -148,13 +152,31 @@ class Workshop:
             Digest of the emitted code, and where to load it from.
         """
         func = program.kernels[name]
-        key = combine(ir_digest(func, self.target), str(self.opt), self.device.fingerprint())
+        key = combine(self._ir_digest(func), str(self.opt), self.device.fingerprint())
         if changes is None:
             return self._built(key, lambda: self.lower(func))
-        mutated = sites.apply(self.device_stage(name, program), changes)
+        mutated = without_units(sites.apply(self.device_stage(name, program), changes))
         return self._built(combine(key, ir_digest(mutated, self.target)), lambda: mutated)
 
+    def _ir_digest(self, func: Any) -> str:
+        """Digest of a kernel; kernels met before are found by comparing, which is cheaper."""
+        func = without_names(func)
+        met = self._ir_digests.setdefault(tvm_ffi.structural_hash(func), [])
+        for other, digest in met:
+            if tvm_ffi.structural_equal(func, other):
+                return digest
+        digest = ir_digest(func, self.target)
+        met.append((func, digest))
+        return digest
+
     def _built(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
+        if key not in self._code:
+            self._code[key] = self._build(key, lowered)
+        else:
+            self.counters.kernels_reused += 1
+        return self._code[key]
+
+    def _build(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
         entry = self.store.get_json("kernels", key)
         if entry is not None:
             path = self.store.file("code", entry["file"])
@@ -239,9 +261,7 @@ class Workshop:
         return self._compiler(program_of, self.lowering, mutant, op)
 
     def _compiled(self, program: Program, before: list[str], after: list[str]) -> Prepared:
-        compiled = {
-            name: self._compiler(self.compile, name, program) for name in program.kernels
-        }
+        compiled = {name: self._compiler(self.compile, name, program) for name in program.kernels}
         return self._loaded(program, compiled, before, after)
 
     def _loaded(
@@ -252,9 +272,7 @@ class Workshop:
         after: list[str],
     ) -> Prepared:
         code = {name: digest for name, (digest, _) in compiled.items()}
-        ours = {
-            digest: self.baseline.kernels[name] for name, digest in self.baseline.code.items()
-        }
+        ours = {digest: self.baseline.kernels[name] for name, digest in self.baseline.code.items()}
         kernels = {
             name: ours.get(digest) or self.device.load(path, guard=True)
             for name, (digest, path) in compiled.items()
@@ -278,9 +296,7 @@ class Workshop:
         ]
         chosen = choose(mutant, everything, lambda c: (c[0].name, c[1]))
         program = self.baseline.program
-        compiled = {
-            name: (code, Path()) for name, code in self.baseline.code.items()
-        }
+        compiled = {name: (code, Path()) for name, code in self.baseline.code.items()}
         lines = []
         by_kernel: dict[str, tuple[DeviceKernel, list[sites.Change]]] = {}
         for kernel, _, change in chosen:

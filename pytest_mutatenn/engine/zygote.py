@@ -107,9 +107,7 @@ def _load(sock: socket.socket) -> Workshop | None:
                     "args": [[r.index, r.output] for r in step.args if r.kind == "step"],
                     "constant": constant,
                 }
-                for step, constant in zip(
-                    program.steps, program.constant_steps(), strict=True
-                )
+                for step, constant in zip(program.steps, program.constant_steps(), strict=True)
             ],
             "layers": [asdict(layer) for layer in workshop.model.layers],
             "counters": asdict(workshop.counters),

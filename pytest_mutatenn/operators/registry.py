@@ -136,7 +136,8 @@ def operator(
         for value in given:
             if value not in known:
                 raise MutatennError(
-                    f"Operator {name!r} has the unknown {what} {value!r}. Known: {', '.join(known)}."
+                    f"Operator {name!r} has the unknown {what} {value!r}. "
+                    f"Known: {', '.join(known)}."
                 )
 
     def register(function: Replacements) -> Replacements:
@@ -236,7 +237,9 @@ def select(operators: dict[str, Operator], patterns: str) -> list[tuple[str, Ope
     MutatennError
         For a part that names nothing, with the nearest name.
     """
-    everything = [(stage, op) for stage in STAGES for op in operators.values() if stage in op.stages]
+    everything = [
+        (stage, op) for stage in STAGES for op in operators.values() if stage in op.stages
+    ]
     parts = [part.strip() for part in patterns.split(",") if part.strip()]
     if not parts or all(part.startswith("-") for part in parts):
         parts = ["default", *parts]

@@ -179,7 +179,8 @@ def _cut(text: str, other: str = "") -> str:
     """A line that fits, cut where it is the same as the other one."""
     if len(text) <= _LINE:
         return text
-    same = next((i for i, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), 0)
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
     start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
     part = text[start : start + _LINE - (4 if start else 0)]
     return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")

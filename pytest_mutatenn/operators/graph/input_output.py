@@ -31,9 +31,7 @@ def swapped_axes(tensor: Any) -> Iterator[Any]:
     """
     shape = [int(extent) for extent in tensor.ty.shape]
     pairs = [
-        (i, j)
-        for i, j in itertools.combinations(range(len(shape)), 2)
-        if shape[i] == shape[j] > 1
+        (i, j) for i, j in itertools.combinations(range(len(shape)), 2) if shape[i] == shape[j] > 1
     ]
     if pairs:
         axes = list(range(len(shape)))
@@ -71,7 +69,7 @@ def _define(
         else:
             yield from change(call)
 
-    kinds = " or a ".join(node.split("_dense")[:1] + ["dense"] if "_dense" in node else [node])
+    kinds = " or a ".join([*node.split("_dense")[:1], "dense"] if "_dense" in node else [node])
     what = f"argument {argument} of" if side == "before" else "the output of"
     replacements.__doc__ = f"{verb} {what} a {kinds} layer."
     operator(

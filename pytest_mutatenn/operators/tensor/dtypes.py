@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tvm import tirx
-from tvm.ir.prim import FloatImm, IntImm
+from tvm.ir.prim import Broadcast, FloatImm, IntImm
 
 
 def dtype_of(node: Any) -> str:
@@ -35,5 +35,7 @@ def constant(value: float, node: Any) -> Any:
 
 
 def literal(node: Any) -> float | None:
-    """The value of a numeric literal; ``None`` for any other node."""
+    """The value of a numeric literal, or of all lanes of one; ``None`` for any other node."""
+    if isinstance(node, Broadcast):
+        node = node.value
     return node.value if isinstance(node, (FloatImm, IntImm)) else None

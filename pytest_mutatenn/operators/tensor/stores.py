@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.ir import prim
 from tvm.ir.expr import TensorLoad
 from tvm.tirx import BufferStore
 
 from pytest_mutatenn.operators.registry import operator
-from pytest_mutatenn.operators.tensor.dtypes import constant, dtype_of, is_float, with_lanes
+from pytest_mutatenn.operators.tensor.dtypes import (
+    constant,
+    dtype_of,
+    is_float,
+    literal,
+    with_lanes,
+)
 
 
 def _stored(node: Any, value: Any) -> Any:
@@ -34,21 +42,36 @@ def _through(narrow: str) -> Callable[[Any], Any]:
     """The value, passed through a narrower type and back.
 
     Integers wrap modulo their width, as a store through the wrong type does on real hardware; a
-    float too large for int64 saturates there first, so that no step is undefined behaviour.
+    float out of int32's range saturates there first, and NaN counts as the smallest, so that no
+    step is undefined behaviour.
     """
 
     def change(value: Any) -> Any:
         wide = dtype_of(value)
+        known = literal(value)
+        if known is not None:
+            # TVM refuses a literal that its type cannot hold, where hardware would wrap it
+            return constant(_narrowed(known, narrow), value)
         if narrow.startswith("float"):
             return prim.Cast(wide, prim.Cast(with_lanes(narrow, value), value))
-        top = constant(2.0**31 - 128, value)
-        held = prim.Min(prim.Max(value, constant(-(2.0**31), value)), top)
-        number = prim.Cast(with_lanes("int32", value), held)
+        low, top = constant(_LOW, value), constant(_TOP, value)
+        number = prim.Cast(with_lanes("int32", value), prim.Min(prim.Max(value, low), top))
         if narrow != "int32":
             number = prim.Cast(with_lanes(narrow, value), number)
         return prim.Cast(wide, number)
 
     return change
+
+
+_LOW, _TOP = -(2.0**31), 2.0**31 - 128  # the float32 numbers at the ends of int32
+
+
+def _narrowed(value: float, narrow: str) -> float:
+    with np.errstate(over="ignore"):
+        if narrow.startswith("float"):
+            return float(np.float32(value).astype(narrow))
+    held = _LOW if math.isnan(value) else min(max(value, _LOW), _TOP)
+    return float(np.int32(held).astype(narrow))
 
 
 def _narrowing(narrow: str, *groups: str) -> None:
@@ -115,4 +138,4 @@ def index_plus_one(node: Any) -> Iterator[Any]:
         yield tirx.BufferLoad(node.source, shifted)
 
 
-_LOADED = _buffer()
+_LOADED: Any = _buffer()
