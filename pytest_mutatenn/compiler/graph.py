@@ -77,23 +77,21 @@ def apply_graph(module: IRModule, chosen: Iterable[GraphChange]) -> IRModule:
 
 def negate_output(module: IRModule) -> IRModule:
     """The canary: every output of the network with its sign changed."""
-    result = module["main"].body.body
-
-    def visit(builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr | None:
-        if not binding.var.same_as(result):
-            return None
+    name = module.get_global_var("main")
+    main = module[name]
+    builder = LineBuilder(main.params)
+    for binding in bindings_of(main):
         value = builder.renewed(binding.value)
-        if isinstance(value, relax.Tuple):
-            fields = [_negative(field) for field in value.fields]
-            return _emit_nested(builder, relax.Tuple(fields), binding.var.name)
-        inner = builder.emit(value, f"{binding.var.name}_kept")
-        return _emit_nested(builder, _negative(inner), binding.var.name)
-
-    return rewrite_main(module, visit)
-
-
-def _negative(expr: Any) -> Any:
-    return relax.op.negative(expr)
+        builder.values[binding.var] = builder.emit(value, binding.var.name)
+    result = builder.renewed(main.body.body)
+    fields = list(result.fields) if isinstance(result, relax.Tuple) else [result]
+    negated = [
+        builder.emit(relax.op.negative(field), f"canary_{i}") for i, field in enumerate(fields)
+    ]
+    result = negated[0] if len(negated) == 1 else relax.Tuple(negated)
+    renewed = IRModule(dict(module.functions.items()), attrs=module.attrs)
+    renewed.update_func(name, builder.finish(main, result))
+    return renewed
 
 
 def _emit_nested(builder: LineBuilder, expr: Any, name: str) -> Any:

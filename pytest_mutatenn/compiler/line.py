@@ -109,7 +109,7 @@ class LineBuilder:
     def finish(self, old: relax.Function, result: relax.Expr) -> relax.Function:
         """Return the function made of what was emitted, with the signature of `old`."""
         if not isinstance(result, relax.Var):
-            result = self.emit(result, old.body.body.name)
+            result = self.emit(result, getattr(old.body.body, "name", "outputs"))
         block = relax.DataflowBlock(self._bindings)
         body = relax.SeqExpr([block], result)
         function = relax.Function(list(old.params), body, old.ret_ty, old.is_pure, old.attrs)

@@ -18,6 +18,7 @@ from tvm.ir.expr import TensorLoad
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.s_tir.analysis import get_sblock_access_region
 from tvm.tirx import PrimFunc
+from tvm_ffi import structural_equal
 
 from pytest_mutatenn.operators.registry import Operator
 
@@ -52,7 +53,11 @@ def _rebuild_call(node: Any, args: list[Any]) -> Any:
 
 
 def _rebuild_block(node: Any, parts: list[Any]) -> Any:
-    """A block with its regions taken again from its new body: passes trust them."""
+    """A block with its regions taken again from its new body: passes trust them.
+
+    Regions are of the buffers that the block had regions of: a root block states none, and
+    what a block allocates is not to be seen outside it.
+    """
     init = parts.pop(0) if node.init is not None else None
     block = SBlock(
         node.iter_vars,
@@ -65,7 +70,7 @@ def _rebuild_block(node: Any, parts: list[Any]) -> Any:
         node.match_buffers,
         node.annotations,
     )
-    known = {buffer: buffer for buffer in (*_buffers_of(node), *node.alloc_buffers)}
+    known = {buffer: buffer for buffer in _buffers_of(node)}
     reads, writes, _ = get_sblock_access_region(block, known)
     return SBlock(
         node.iter_vars,
@@ -231,11 +236,15 @@ class Change:
 
 
 def changes(op: Operator, root: Any, places: Iterable[Place] | None = None) -> Iterator[Change]:
-    """Everything the operator offers in a kernel's body, in walk order."""
+    """Everything the operator offers in a kernel's body, in walk order.
+
+    A replacement that is equal to its node (`0 * 1.5`, folded, is `0`) changes nothing.
+    """
     for place in walk(root) if places is None else places:
         if isinstance(place.node, op.on) and (not op.within or place.role in op.within):
             for choice, new in enumerate(op.replacements(place.node)):
-                yield Change(op, place, choice, new)
+                if not structural_equal(new, place.node):
+                    yield Change(op, place, choice, new)
 
 
 def apply(func: PrimFunc, chosen: Iterable[Change]) -> PrimFunc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
+
+_READ_ONLY = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 Arrays = Mapping[str, "np.ndarray"]
 
@@ -96,6 +99,8 @@ class Recipe:
         The lines that change here.
     seconds
         Time it took to make.
+    passing
+        Whether the machine's load decided it, so that another run may find otherwise.
     """
 
     status: str
@@ -104,6 +109,7 @@ class Recipe:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     seconds: float = 0.0
+    passing: bool = False
 
 
 @dataclass(eq=False)
@@ -190,6 +196,7 @@ class Engine:
             info = self._zygote.info
             self.counters.add(info.pop("counters"))
             info.pop("seconds")
+            info.pop("number")
             self.store.put_json("baselines", self.key, info)
             self.known_info = info
         return self._zygote
@@ -268,7 +275,8 @@ class Engine:
                 with contextlib.ExitStack() as stack:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
                     found = row.prepare()
-                self.store.put_json("recipes", key, _plain(found))
+                if not found.passing:
+                    self.store.put_json("recipes", key, _plain(found))
             self._recipes[mutant] = found
         return found
 
@@ -371,13 +379,15 @@ class Engine:
             seconds = self.baseline(arrays, digest).step_seconds
             chosen = choose_steps(steps, seconds, count, self.limits.activations)
             offsets, size = layout(steps, chosen, count)
-            fd = os.memfd_create("mutatenn-activations")
+            fd = os.memfd_create("mutatenn-activations", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.ftruncate(fd, size)
             self._activations[digest] = (fd, offsets)
             with contextlib.closing(Row(self, None)) as row:
                 result = row.run(self._by_number(arrays), None, (fd, offsets))
             if isinstance(result, Failure):
                 raise InternalError(f"the baseline ran, and then did not: {result.reason}")
+            # every child has this descriptor: no mutant can write through it, or truncate it
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _READ_ONLY)
         return self._activations[digest]
 
     # -- the store ----------------------------------------------------------------------------
@@ -388,10 +398,12 @@ class Engine:
             return None
         value, arrays = found
         if "outcome" in value:
-            # given more time, it might answer
-            late = value["outcome"] == Outcome.TIMED_OUT and allowed > 1.5 * value["allowed"]
             failure = Failure(Outcome(value["outcome"]), value["reason"], value["stderr"])
-            return None if late else failure
+            # given more time, or more memory, it might answer
+            late = failure.outcome is Outcome.TIMED_OUT and allowed > 1.5 * value["allowed"]
+            large = failure.outcome is Outcome.OUT_OF_MEMORY
+            larger = large and self.limits.memory > value["memory"]
+            return None if late or larger else failure
         latency = arrays.pop("latency")
         outputs = {name: arrays[f"output {i}"] for i, name in enumerate(value["outputs"])}
         return Evaluation(
@@ -405,6 +417,7 @@ class Engine:
                 "reason": result.reason,
                 "stderr": result.stderr,
                 "allowed": allowed,
+                "memory": self.limits.memory,
             }
             self.store.put_arrays("evaluations", key, value, {})
             return
@@ -443,7 +456,11 @@ class Row:
         limit = self._engine.limits.compile_timeout
         reply = self._ask({"do": "prepare", "mutant": self._mutant}, seconds=limit)
         if isinstance(reply, Failure):
-            return Recipe("rejected", reason=f"the compiler gave up: {reply.reason}")
+            return Recipe(
+                "rejected",
+                reason=f"the compiler gave up: {reply.reason}",
+                passing=reply.outcome in (Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY),
+            )
         self._prepared = True
         value = dict(reply.value)
         self._engine.counters.add(value.pop("counters", {}))

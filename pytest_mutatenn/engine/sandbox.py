@@ -63,6 +63,7 @@ class Zygote:
     info: dict[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._asked = 0
         ours, theirs = socket.socketpair()
         self._errors = os.memfd_create("mutatenn-zygote")
         environment = {
@@ -91,9 +92,13 @@ class Zygote:
             raise MutatennError(str(self.info["missing"]))
 
     def _ask(self, request: Any, fds: Sequence[int] = ()) -> dict[str, Any]:
+        self._asked += 1
         try:
-            wire.send(self._sock, request, fds=fds)
+            wire.send(self._sock, {**request, "number": self._asked}, fds=fds)
             reply, _, _ = wire.receive(self._sock)
+            # an interrupted question leaves its answer behind
+            while reply.get("number") != self._asked:
+                reply, _, _ = wire.receive(self._sock)
         except (wire.Closed, wire.Garbled) as error:
             self._process.kill()
             status = self._process.wait()
@@ -147,7 +152,11 @@ class Child:
         self._sock = sock
         self._errors = errors
         self._limit = _resident(pid) + memory_limit
+        # a process that dies this close to its limit was refused memory, and did not ask
+        self._nearly = self._limit - memory_limit // 5
+        self._peak = 0
         self.alive = True
+        self._busy = False
 
     def ask(
         self,
@@ -167,6 +176,7 @@ class Child:
         if not self.alive:
             raise InternalError("a child was asked after it had died")
         deadline = None if seconds is None else time.monotonic() + seconds
+        self._busy = True
         try:
             wire.send(self._sock, dict(request), arrays, fds)
             value, found, _ = wire.receive(self._sock, deadline=deadline, watch=self._watch)
@@ -178,6 +188,7 @@ class Child:
             return self._fail(Outcome.CRASHED, str(error))
         except wire.Closed:
             return self._fail(Outcome.CRASHED, None)
+        self._busy = False
         if isinstance(value, dict) and "error" in value:
             return self._error(value)
         return Reply(value, found)
@@ -197,22 +208,32 @@ class Child:
 
     def _fail(self, outcome: Outcome, reason: str | None) -> Failure:
         stderr = _tail(self._errors)
-        status = self.close(kill=outcome is not Outcome.CRASHED or reason is not None)
-        return Failure(outcome, reason or f"its process {_status(status)}", stderr)
+        ended = outcome is Outcome.CRASHED and reason is None
+        status = self.close(kill=not ended, ended=ended)
+        if reason is None:
+            reason = f"its process {_status(status)}"
+            if self._peak > self._nearly:
+                outcome, reason = Outcome.OUT_OF_MEMORY, f"{reason} at its memory limit"
+        return Failure(outcome, reason, stderr)
 
-    def close(self, *, kill: bool = False) -> int:
-        """End the process, and any that it started; give its wait status as an exit code."""
+    def close(self, *, kill: bool = False, ended: bool = False) -> int:
+        """End the process, and any that it started; give its wait status as an exit code.
+
+        One that has ended by itself (``ended``) is given a moment, so that its status is its own.
+        """
         if not self.alive:
             return 0
         self.alive = False
         self._sock.close()
-        if kill:
+        # one that was interrupted at work would not see its socket close
+        if kill or (self._busy and not ended):
             _kill_group(self._pid)
         else:
             _await_end(self._pid)
             _kill_group(self._pid)
         reply = self._zygote.reap(self._pid)
         os.close(self._errors)
+        self._peak = reply["peak_kib"] * 1024
         return os.waitstatus_to_exitcode(reply["status"])
 
 

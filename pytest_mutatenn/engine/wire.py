@@ -143,7 +143,9 @@ def _wait(sock: socket.socket, deadline: float | None, watch: Callable[[], None]
         left = math.inf if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise Late
-        if select.select([sock], [], [], min(left, 0.05) if watch else left)[0]:
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(sock, select.POLLIN)
+        if poll.poll(1000 * (min(left, 0.05) if watch else left)):
             return
         if watch is not None:
             watch()

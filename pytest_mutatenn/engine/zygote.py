@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_mutatenn.engine.workshop import Workshop
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _FILE_LIMIT = 4 << 30
 
 
@@ -55,6 +56,30 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of whatever a child leaves behind, so that it can be found."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_orphans(children: Set[int]) -> None:
+    """Kill every child but those given: a mutant forked, and what it forked left its session."""
+    while strays := [pid for pid in _children() if pid not in children]:
+        for pid in strays:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open("/proc/thread-self/children") as file:  # noqa: PTH123
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
 def describe(error: BaseException) -> dict[str, Any]:
     """An error as plain data: whose it is, and what it says."""
     if isinstance(error, MutatennError):
@@ -67,6 +92,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 def main(fd: int) -> None:
     """Serve pytest's process until it closes the socket."""
     die_with_parent()
+    adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=fd)
     with contextlib.suppress(wire.Closed):
@@ -77,6 +103,7 @@ def main(fd: int) -> None:
 
 def _load(sock: socket.socket) -> Workshop | None:
     order, _, _ = wire.receive(sock)
+    number = order.pop("number")
     start = time.perf_counter()
     try:
         from pytest_mutatenn.engine.workshop import Order, Workshop
@@ -84,16 +111,17 @@ def _load(sock: socket.socket) -> Workshop | None:
         workshop = Workshop(Order(**order))
         reason = workshop.device.missing()
         if reason is not None:
-            wire.send(sock, {"missing": reason})
+            wire.send(sock, {"missing": reason, "number": number})
             return None
         _in_a_thread(workshop.load_baseline)
     except Exception as error:
-        wire.send(sock, describe(error))
+        wire.send(sock, {**describe(error), "number": number})
         return None
     program = workshop.baseline.program
     wire.send(
         sock,
         {
+            "number": number,
             "digest": workshop.digest,
             "fingerprint": workshop.device.fingerprint(),
             "target": str(workshop.target),
@@ -144,6 +172,7 @@ def _in_a_thread(work: Callable[[], None]) -> None:
 
 
 def _serve(sock: socket.socket, workshop: Workshop) -> None:
+    children: set[int] = set()
     while True:
         request, _, fds = wire.receive(sock)
         if request["do"] == "fork":
@@ -154,10 +183,13 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
                 _child(child, errors, workshop, request)
             os.close(child)
             os.close(errors)
-            wire.send(sock, {"pid": pid})
+            wire.send(sock, {"pid": pid, "number": request["number"]})
         elif request["do"] == "reap":
             _, status, usage = os.wait4(request["pid"], 0)
-            wire.send(sock, {"status": status, "peak_kib": usage.ru_maxrss})
+            children.discard(request["pid"])
+            kill_orphans(children)
+            reply = {"status": status, "peak_kib": usage.ru_maxrss}
+            wire.send(sock, {**reply, "number": request["number"]})
         else:
             raise InternalError(f"unknown request {request!r}")
 
@@ -168,6 +200,7 @@ def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) ->
     try:
         os.setsid()
         die_with_parent()
+        pid = os.getpid()
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
         os.dup2(errors, 1)
@@ -187,6 +220,8 @@ def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) ->
                     reply, out = bench.do(message, arrays, fds)
                 except Exception as error:
                     reply, out = describe(error), {}
+                if os.getpid() != pid:
+                    break  # a kernel that forks comes back twice: only one answers
                 wire.send(sock, reply, out)
         code = 0
     except BaseException:

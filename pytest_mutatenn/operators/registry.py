@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import functools
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import pkgutil
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +161,7 @@ def operator(
             within=frozenset(within),
             groups=frozenset(groups),
             example=example,
-            replacements=function,
+            replacements=_asked(name, origin, function),
             summary=summary,
             origin=origin,
             version=_version(origin, function),
@@ -167,6 +169,29 @@ def operator(
         return function
 
     return register
+
+
+def _asked(name: str, origin: Path, function: Replacements) -> Replacements:
+    """The function; where it is the user's and fails, the message names it and its line."""
+    if origin.is_relative_to(Path(__file__).resolve().parent):
+        return function
+
+    @functools.wraps(function)
+    def replacements(node: Any) -> Iterator[Any]:
+        try:
+            yield from function(node)
+        except MutatennError:
+            raise
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((f.lineno for f in reversed(frames) if f.filename == str(origin)), None)
+            place = f"{origin}:{line}" if line else str(origin)
+            raise MutatennError(
+                f"The mutation operator {name!r} ({place}) failed on a "
+                f"{type(node).__name__}: {type(error).__name__}: {error}"
+            ) from error
+
+    return replacements
 
 
 def _version(origin: Path, function: Replacements) -> str:

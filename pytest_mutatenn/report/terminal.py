@@ -137,7 +137,7 @@ def _why(there: Mapping[str, Any]) -> str:
     if not infected:
         return "no input shows it: the changed kernel gives the same bits for all of them"
     if not propagated:
-        return f"{_count(infected, 'input')} show it inside, and the network masks it"
+        return f"the fault shows inside for {_count(infected, 'input')}, and the network masks it"
     return (
         f"the output differs for {_count(propagated, 'input')}, the top-1 for {changed}: "
         "the assertions allow it"

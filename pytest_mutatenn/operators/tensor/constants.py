@@ -9,7 +9,7 @@ from tvm import tirx
 from tvm.ir.prim import FloatImm, IntImm
 
 from pytest_mutatenn.operators.registry import operator
-from pytest_mutatenn.operators.tensor.dtypes import constant, dtype_of
+from pytest_mutatenn.operators.tensor.dtypes import constant, distinct, dtype_of
 
 
 @operator(
@@ -22,5 +22,5 @@ from pytest_mutatenn.operators.tensor.dtypes import constant, dtype_of
 )
 def constant_plus_one(node: Any) -> Iterator[Any]:
     """Add one to a literal of a stored value or a condition (PIT's INLINE_CONSTS)."""
-    if dtype_of(node) != "bool":
+    if dtype_of(node) != "bool" and distinct(node.value + 1, node):
         yield constant(node.value + 1, node)

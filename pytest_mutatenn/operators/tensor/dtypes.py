@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from tvm import tirx
 from tvm.ir.prim import Broadcast, FloatImm, IntImm
 
@@ -39,3 +40,15 @@ def literal(node: Any) -> float | None:
     if isinstance(node, Broadcast):
         node = node.value
     return node.value if isinstance(node, (FloatImm, IntImm)) else None
+
+
+def distinct(value: float, node: Any) -> bool:
+    """Whether a literal's type can hold another value, and tells it from the literal's own."""
+    dtype = dtype_of(node)
+    if is_float(node):
+        kind = np.dtype(dtype if dtype in ("float16", "float64") else "float32").type
+        with np.errstate(over="ignore"):
+            new, old = kind(value), kind(node.value)
+        return bool(np.isfinite(new) and new != old)
+    limits = np.iinfo(dtype)
+    return limits.min <= value <= limits.max and value != node.value
