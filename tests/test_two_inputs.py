@@ -90,6 +90,6 @@ def test_with_mutants(project):
         "SURVIVED",
     ]
     verdicts = {m["id"]: [c["verdict"] for c in m["cells"].values()] for m in report["mutants"]}
-    assert verdicts["graph.add_to_subtract@add#1"] == ["KILLED", "KILLED"]
+    assert verdicts["graph.add_to_subtract@add_1#1"] == ["KILLED", "KILLED"]
     assert report["models"][0]["output"]["name"] == "probs"
     assert [spec["name"] for spec in report["models"][0]["inputs"]] == ["ids", "x"]

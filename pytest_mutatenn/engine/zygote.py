@@ -183,6 +183,7 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
                 _child(child, errors, workshop, request)
             os.close(child)
             os.close(errors)
+            children.add(pid)
             wire.send(sock, {"pid": pid, "number": request["number"]})
         elif request["do"] == "reap":
             _, status, usage = os.wait4(request["pid"], 0)
