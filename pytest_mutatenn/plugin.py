@@ -64,9 +64,7 @@ def _tally(config: pytest.Config, settings: Any) -> Any:
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say what will be run."""
-    from pytest_mutatenn.session import existing_session
-
-    session = existing_session(config)
+    session = _session(config)
     if session is None or not session.settings.active:
         return None
     settings = session.settings
@@ -99,11 +97,11 @@ def pytest_collection_modifyitems(
     """Order rows by cell and mutant; keep the baseline of every row that is kept."""
     collected = list(items)
     yield
-    from pytest_mutatenn.session import existing_session, row_of
-
-    session = existing_session(config)
+    session = _session(config)
     if session is None:
         return
+    from pytest_mutatenn.session import row_of
+
     session.set_order(collected)
     if not session.settings.active:
         return
@@ -143,9 +141,7 @@ def _row_order(items: list[pytest.Item]) -> list[tuple[int, str]]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """With --mutatenn-list: print, and run nothing."""
-    from pytest_mutatenn.session import existing_session
-
-    ours = existing_session(session.config)
+    ours = _session(session.config)
     if ours is None or not ours.settings.list_only or session.testsfailed:
         return None
     from pytest_mutatenn.report.listing import print_plans
@@ -165,9 +161,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails on a mutant has killed it, and has not failed."""
     report = yield
-    from pytest_mutatenn.session import existing_session
-
-    session = existing_session(item.config)
+    session = _session(item.config)
     if session is not None:
         from pytest_mutatenn.rows import read_row
 
@@ -224,12 +218,12 @@ class _Gather:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Publish what this process knows, or build the report and pass the gates."""
-    from pytest_mutatenn.session import describe_subjects, existing_session
-
     config = session.config
-    ours = existing_session(config)
+    ours = _session(config)
     if ours is None:
         return
+    from pytest_mutatenn.session import describe_subjects
+
     told = describe_subjects(ours) if ours.used else None
     ours.close()
     if hasattr(config, "workerinput"):
@@ -277,12 +271,15 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no process behind, however the session ended."""
-    if "pytest_mutatenn.session" in sys.modules:
-        from pytest_mutatenn.session import existing_session
+    session = _session(config)
+    if session is not None:
+        session.close()
 
-        session = existing_session(config)
-        if session is not None:
-            session.close()
+
+def _session(config: pytest.Config) -> Any:
+    """The process' session, if anything has needed it; asking costs nothing."""
+    module = sys.modules.get("pytest_mutatenn.session")
+    return module.existing_session(config) if module is not None else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mutatenn.analysis.verdict import Verdict
-from pytest_mutatenn.fixtures.row import MutantDied, RowRun
+from pytest_mutatenn.fixtures.run import MutantDied, RowRun
 from pytest_mutatenn.session import RUN
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.fixtures.row import ROW, Knowledge, RowRun
+from pytest_mutatenn.fixtures.row import ROW
+from pytest_mutatenn.fixtures.run import Knowledge, RowRun
 from pytest_mutatenn.grid import Grid, Row, Subject
 from pytest_mutatenn.options import Settings, read_settings
 
