@@ -253,12 +253,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     from pytest_mutatenn.report.terminal import write_summary
     from pytest_mutatenn.report.titles import CATEGORY_TITLES
 
+    if not tally.record["baseline"] and not tally.errors and not tally.settings.reports:
+        return
     terminalreporter.section("mutation testing")
-    if not tally.settings.baseline_only and tally.record["mutants"]:
-        verbose = config.get_verbosity() > 0
-        write_summary(
-            tally.record, terminalreporter.write_line, titles=CATEGORY_TITLES, verbose=verbose
-        )
+    verbose = config.get_verbosity() > 0
+    write_summary(
+        tally.record, terminalreporter.write_line, titles=CATEGORY_TITLES, verbose=verbose
+    )
     try:
         for text in tally.write(config.invocation_params.dir):
             terminalreporter.write_line(text)

@@ -300,8 +300,9 @@ def _unknown(part: str, operators: dict[str, Operator]) -> str:
     names = [*operators, "all", "default", "mutatenn", *CATEGORIES, *STAGES]
     near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
     hint = f" Did you mean {prefix + near[0]!r}?" if near else ""
+    groups = dict.fromkeys(["all", "default", "mutatenn", *CATEGORIES, *STAGES])
     return (
         f"--mutatenn-operators: unknown operator {part!r}.{hint} "
-        f"Groups: all, default, mutatenn, {', '.join([*CATEGORIES, *STAGES])}; "
+        f"Groups: {', '.join(groups)}; "
         f"operators: {', '.join(operators)}."
     )

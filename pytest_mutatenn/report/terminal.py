@@ -29,11 +29,23 @@ def write_summary(
     verbose
         Show every survivor.
     """
+    if not record["mutants"]:
+        _baseline(record, line)
+        return
     _checks(record, line)
     _table(record, line, titles)
     _divergent(record, line)
     _survivors(record, line, verbose=verbose)
     _rest(record, line)
+
+
+def _baseline(record: Mapping[str, Any], line: Write) -> None:
+    cells: dict[str, list[bool]] = {}
+    for entry in record["baseline"]:
+        cells.setdefault(entry["cell"], []).append(entry["outcome"] == "passed")
+    for cell, passed in cells.items():
+        text = f"{cell}: {sum(passed)} of {_count(len(passed), 'test')} passed on the baseline"
+        line(text, green=all(passed), red=not all(passed))
 
 
 def _checks(record: Mapping[str, Any], line: Write) -> None:
