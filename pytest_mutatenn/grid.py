@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluate import Counters, Engine, Limits
+from pytest_mutatenn.engine.evaluate import Engine
+from pytest_mutatenn.engine.evaluation import Counters, Limits
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 

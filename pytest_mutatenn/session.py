@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +70,26 @@ class Session:
     def order(self, item: Any) -> int:
         """A test's number."""
         return self._orders.get(self.test_of(item), len(self._orders))
+
+    def missing_baselines(self, items: Sequence[Any]) -> list[Any]:
+        """Baseline rows that were not collected: a mutant's row was asked for by its own id."""
+        rows = [(item, row) for item in items if (row := row_of(item)) is not None]
+        there = {(self.test_of(item), row.cell) for item, row in rows if row.mutant is None}
+        found = []
+        for item, row in rows:
+            if row.mutant is None or (self.test_of(item), row.cell) in there:
+                continue
+            name = item.originalname
+            for other in item.parent.ihook.pytest_pycollect_makeitem(
+                collector=item.parent, name=name, obj=getattr(item.parent.obj, name)
+            ):
+                its = row_of(other)
+                key = (self.test_of(other), its.cell) if its is not None else None
+                if its is not None and its.mutant is None and key not in there:
+                    if self.test_of(other) == self.test_of(item):
+                        there.add(key)
+                        found.append(other)
+        return found
 
     @staticmethod
     def test_of(item: Any) -> str:

@@ -67,12 +67,23 @@ class RowResult:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The verdict on a mutant in a cell, and what led to it."""
+    """The verdict on a mutant in a cell, and what led to it.
+
+    Attributes
+    ----------
+    verdict, reason
+        What it is, and why.
+    killed_by, survived
+        The tests that failed and passed on it, and that count.
+    read
+        All tests that count, those too that gave the verdict in another way.
+    """
 
     verdict: Verdict
     reason: str
-    killed_by: tuple[str, ...]
-    survived: tuple[str, ...]
+    killed_by: tuple[str, ...] = ()
+    survived: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
 
 def judge(rows: Iterable[RowResult], green: Mapping[str, bool], *, full_matrix: bool) -> Judgement:
@@ -96,12 +107,10 @@ def judge(rows: Iterable[RowResult], green: Mapping[str, bool], *, full_matrix: 
     verdict: Verdict | None = None
     reason = ""
     left_out: list[str] = []
+    read: list[str] = []
     for row in sorted(rows, key=lambda r: (r.order, r.test)):
         if verdict is not None and not full_matrix:
             break
-        if row.result == "verdict":
-            verdict, reason = verdict or Verdict[row.verdict], reason or row.reason
-            continue
         if not green.get(row.test, False):
             left_out.append(
                 f"{row.test} fails on the baseline"
@@ -109,7 +118,10 @@ def judge(rows: Iterable[RowResult], green: Mapping[str, bool], *, full_matrix: 
                 else f"the baseline of {row.test} was not run"
             )
             continue
-        if row.result == "failed":
+        read.append(row.test)
+        if row.result == "verdict":
+            verdict, reason = verdict or Verdict[row.verdict], reason or row.reason
+        elif row.result == "failed":
             killed.append(row.test)
             verdict, reason = verdict or Verdict.KILLED, reason or row.reason
         elif row.result == "passed":
@@ -119,5 +131,5 @@ def judge(rows: Iterable[RowResult], green: Mapping[str, bool], *, full_matrix: 
     if verdict is None and survived:
         verdict = Verdict.SURVIVED
     if verdict is None:
-        return Judgement(Verdict.SKIPPED, "; ".join(dict.fromkeys(left_out)), (), ())
-    return Judgement(verdict, reason, tuple(killed), tuple(survived))
+        return Judgement(Verdict.SKIPPED, "; ".join(dict.fromkeys(left_out)))
+    return Judgement(verdict, reason, tuple(killed), tuple(survived), tuple(read))

@@ -227,7 +227,8 @@ def _one_kernel_a_call(module: IRModule, layers: Sequence[str]) -> Legalised:
         layer, i = next(owners)
         name = layer if len(calls[layer]) == 1 else f"{layer}__{i + 1}"
         call = builder.renewed(binding.value)
-        kernel = kernels.add_func(_tag(module[call.args[0]], layer), name)
+        # the number in the tag keeps TVM from giving equal kernels of one layer one name
+        kernel = kernels.add_func(_tag(module[call.args[0]], f"{layer} {i}"), name)
         names[layer].append(kernel.name_hint)
         call = relax.Call(call.op, [kernel, *call.args[1:]], call.attrs, call.ty_args)
         return builder.emit(call, binding.var.name)
@@ -246,9 +247,9 @@ def _without_units(module: IRModule) -> IRModule:
     return renewed
 
 
-def _tag(func: PrimFunc, layer: str) -> PrimFunc:
-    """Write the layer on every block, where it survives fusion."""
-    return _annotate(func, lambda notes: {**notes, _LAYER: layer})
+def _tag(func: PrimFunc, tag: str) -> PrimFunc:
+    """Write the layer and the call's number on every block, where they survive fusion."""
+    return _annotate(func, lambda notes: {**notes, _LAYER: tag})
 
 
 def _annotate(func: PrimFunc, change: Callable[[dict[str, Any]], dict[str, Any]]) -> PrimFunc:
@@ -283,7 +284,7 @@ def _take_layers(
         def wipe(notes: dict[str, Any], seen: set[str] = seen) -> dict[str, Any]:
             layer = notes.pop(_LAYER, None)
             if layer is not None:
-                seen.add(str(layer))
+                seen.add(str(layer).partition(" ")[0])
             return notes
 
         clean.update_func(gv, _annotate(func, wipe))

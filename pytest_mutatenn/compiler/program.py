@@ -166,9 +166,9 @@ def digests_of(arrays: Sequence[np.ndarray]) -> tuple[str, ...]:
 
 def array_digest(array: np.ndarray) -> str:
     """256-bit digest of an array: dtype, shape and bytes."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(array.view(np.uint8).reshape(-1).data if array.size else b"")
+    digest.update(array.reshape(-1).view(np.uint8).data if array.size else b"")
     return digest.hexdigest()
 
 

@@ -37,7 +37,9 @@ def guarded(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     kind = np.dtype(dtype)
     size = max(1, math.prod(shape)) * kind.itemsize
     body = -(-size // _PAGE) * _PAGE
-    mapping = mmap.mmap(-1, _PAGE + _RED_ZONE + body + _RED_ZONE + _PAGE)
+    # private: what a child writes, in weights say, is not to be seen by the process it comes from
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    mapping = mmap.mmap(-1, _PAGE + _RED_ZONE + body + _RED_ZONE + _PAGE, flags=flags)
     whole = np.frombuffer(mapping, np.uint8)
     whole[_PAGE:-_PAGE] = _POISON
     start = whole.ctypes.data

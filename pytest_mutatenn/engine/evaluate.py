@@ -7,14 +7,16 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
 from pytest_mutatenn.engine.outcome import Failure, Outcome
-from pytest_mutatenn.engine.sandbox import Child, Reply, Zygote
+from pytest_mutatenn.engine.row import Row
+from pytest_mutatenn.engine.sandbox import Child, Zygote
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
@@ -26,107 +28,6 @@ if TYPE_CHECKING:
 _BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
 
 _READ_ONLY = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-
-Arrays = Mapping[str, "np.ndarray"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a mutant may take, and what may be kept to spare it work.
-
-    Attributes
-    ----------
-    timeout_factor, timeout_constant
-        A run may take the baseline's time times the factor, plus the constant in seconds (PIT's
-        strategy).
-    compile_timeout
-        Seconds a mutant's compilation may take.
-    memory
-        Bytes a child may allocate beyond the baseline.
-    activations
-        Bytes of the baseline's tensors that are kept, a cell and dataset.
-    """
-
-    timeout_factor: float = 5.0
-    timeout_constant: float = 5.0
-    compile_timeout: float = 120.0
-    memory: int = 2 << 30
-    activations: int = 256 << 20
-
-    def deadline(self, baseline_seconds: float) -> float:
-        """Seconds that a run may take."""
-        return baseline_seconds * self.timeout_factor + self.timeout_constant
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """What a program gave for a set of inputs.
-
-    Attributes
-    ----------
-    outputs
-        Every network output by name, of shape (n, *output shape).
-    latency
-        Seconds per input; NaN where part of the work was the baseline's.
-    infected
-        Per input, whether a changed step's result differs from the baseline's.
-    seconds
-        Time of the whole run.
-    step_seconds
-        For the baseline: time of each step, over all inputs.
-    """
-
-    outputs: Arrays
-    latency: np.ndarray
-    infected: Sequence[bool]
-    seconds: float
-    step_seconds: Sequence[float] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A mutant as this cell makes it.
-
-    Attributes
-    ----------
-    status
-        ``prepared``, ``rejected`` or ``no_site``.
-    digest
-        Of its program; empty unless prepared.
-    reason
-        Why it is not prepared.
-    before, after
-        The lines that change here.
-    seconds
-        Time it took to make.
-    passing
-        Whether the machine's load decided it, so that another run may find otherwise.
-    """
-
-    status: str
-    digest: str = ""
-    reason: str = ""
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    seconds: float = 0.0
-    passing: bool = False
-
-
-@dataclass(eq=False)
-class Counters:
-    """Work done and work spared, as the report counts it."""
-
-    kernels_compiled: int = 0
-    kernels_reused: int = 0
-    steps_run: int = 0
-    steps_reused: int = 0
-    evaluations_run: int = 0
-    evaluations_reused: int = 0
-
-    def add(self, other: Mapping[str, int]) -> None:
-        """Add the counts of another process."""
-        for name, count in other.items():
-            setattr(self, name, getattr(self, name) + count)
 
 
 @dataclass(eq=False)
@@ -276,7 +177,7 @@ class Engine:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
                     found = row.prepare()
                 if not found.passing:
-                    self.store.put_json("recipes", key, _plain(found))
+                    self.store.put_json("recipes", key, asdict(found))
             self._recipes[mutant] = found
         return found
 
@@ -431,95 +332,8 @@ class Engine:
         self.store.put_arrays("evaluations", key, value, {"latency": result.latency, **arrays})
 
 
-class Row:
-    """The child of one row: forked when first needed, ended with the row."""
-
-    def __init__(self, engine: Engine, mutant: str | None) -> None:
-        self._engine = engine
-        self._mutant = mutant
-        self._child: Child | None = None
-        self._failure: Failure | None = None
-        self._prepared = False
-
-    def _ask(self, request: Mapping[str, Any], *args: Any, **options: Any) -> Reply | Failure:
-        if self._failure is not None:
-            return self._failure
-        if self._child is None:
-            self._child = self._engine.fork()
-        reply = self._child.ask(request, *args, **options)
-        if isinstance(reply, Failure):
-            self._failure = reply
-        return reply
-
-    def prepare(self) -> Recipe:
-        """Make the mutant; a compiler that dies or hangs has refused it."""
-        limit = self._engine.limits.compile_timeout
-        reply = self._ask({"do": "prepare", "mutant": self._mutant}, seconds=limit)
-        if isinstance(reply, Failure):
-            return Recipe(
-                "rejected",
-                reason=f"the compiler gave up: {reply.reason}",
-                passing=reply.outcome in (Outcome.TIMED_OUT, Outcome.OUT_OF_MEMORY),
-            )
-        self._prepared = True
-        value = dict(reply.value)
-        self._engine.counters.add(value.pop("counters", {}))
-        for name in ("before", "after"):
-            value[name] = tuple(value.get(name, ()))
-        return Recipe(**value)
-
-    def ensure_prepared(self) -> Failure | None:
-        """Make the mutant, if this child has not yet."""
-        if not self._prepared and self._failure is None:
-            recipe = self.prepare()
-            if recipe.status != "prepared":
-                return Failure(Outcome.REJECTED, recipe.reason)
-        return self._failure
-
-    def run(
-        self,
-        arrays: Arrays,
-        allowed: float | None,
-        kept: tuple[int, list[Any]] | None = None,
-    ) -> Evaluation | Failure:
-        """Run on inputs, by the number of the network's input."""
-        fds, keep = ([kept[0]], kept[1]) if kept is not None else ([], None)
-        reply = self._ask({"do": "run", "keep": keep}, arrays, fds=fds, seconds=allowed)
-        if isinstance(reply, Failure):
-            return reply
-        value = reply.value
-        counters = self._engine.counters
-        counters.steps_run += value["steps_run"]
-        counters.steps_reused += value["steps_reused"]
-        names = [spec["name"] for spec in self._engine.info["outputs"]]
-        return Evaluation(
-            {name: reply.arrays[str(i)] for i, name in enumerate(names)},
-            reply.arrays["latency"],
-            value["infected"],
-            value["seconds"],
-            value["step_seconds"] if self._mutant is None else (),
-        )
-
-    def close(self) -> None:
-        """End the child."""
-        if self._child is not None and self._child.alive:
-            self._child.close()
-        self._child = None
-
-
 def _combine(*parts: str) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(f"{len(part)}:{part}".encode())
     return digest.hexdigest()
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "status": recipe.status,
-        "digest": recipe.digest,
-        "reason": recipe.reason,
-        "before": list(recipe.before),
-        "after": list(recipe.after),
-        "seconds": recipe.seconds,
-    }

@@ -23,6 +23,8 @@ _STATS = (
     "tau_mean",
     "code_digest",
 )
+_MADE = frozenset(["code_digest", "seconds_compile"])
+"""What is known of a mutant as soon as it is made."""
 
 
 @dataclass
@@ -150,7 +152,7 @@ def _mutants(
             judgement = _judge(group, green.get((model, cell), {}), full_matrix)
             judgement = _first_of_its_code(judgement, entry["id"], group, by_code)
             if not group:
-                judgement = Judgement(Verdict.SKIPPED, "deselected", (), ())
+                judgement = Judgement(Verdict.SKIPPED, "not run: no test on it was selected, or the run ended")
             record = found.setdefault((model, entry["id"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
     for (model, mutant), record in found.items():
@@ -175,7 +177,7 @@ def _first_of_its_code(
     first = by_code.setdefault(code, mutant)
     if first == mutant:
         return judgement
-    return Judgement(Verdict.DUPLICATE, f"the same code as {first}", (), ())
+    return Judgement(Verdict.DUPLICATE, f"the same code as {first}")
 
 
 def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict[str, Any]:
@@ -202,10 +204,12 @@ def _cell(
 ) -> dict[str, Any]:
     stats: dict[str, Any] = {}
     for row in rows:
-        stats.update({k: v for k, v in (row.get("stats") or {}).items() if v is not None})
+        # what does not count for the verdict may have run or not: that depends on the worker
+        found = row.get("stats") or {}
+        known = found if row["test"] in judgement.read else _MADE & found.keys()
+        stats.update({k: found[k] for k in known if found[k] is not None})
     if judgement.verdict is Verdict.DUPLICATE:
-        # whether it ran all the same depends on which worker met it
-        stats = {k: stats[k] for k in ("code_digest", "seconds_compile") if k in stats}
+        stats = {k: stats[k] for k in _MADE if k in stats}
     return {
         "verdict": judgement.verdict.name,
         "reason": judgement.reason,
@@ -223,7 +227,7 @@ def _absent_here(mutant: str, plan: Mapping[str, Any]) -> dict[str, Any]:
         reason = "sampled out in this cell"
     else:
         reason = "this cell's lowering has no such site"
-    empty = Judgement(Verdict.SKIPPED, reason, (), ())
+    empty = Judgement(Verdict.SKIPPED, reason)
     return _cell(empty, [], {"before": "", "after": ""})
 
 

@@ -1,0 +1,112 @@
+"""What goes into an evaluation and what comes out of it, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Arrays = Mapping[str, "np.ndarray"]
+"""Name of a network's tensor -> array of shape (n, shape of the tensor)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a mutant may take, and what may be kept to spare it work.
+
+    Attributes
+    ----------
+    timeout_factor, timeout_constant
+        A run may take the baseline's time times the factor, plus the constant in seconds (PIT's
+        strategy).
+    compile_timeout
+        Seconds a mutant's compilation may take.
+    memory
+        Bytes a child may allocate beyond the baseline.
+    activations
+        Bytes of the baseline's tensors that are kept, a cell and dataset.
+    """
+
+    timeout_factor: float = 5.0
+    timeout_constant: float = 5.0
+    compile_timeout: float = 120.0
+    memory: int = 2 << 30
+    activations: int = 256 << 20
+
+    def deadline(self, baseline_seconds: float) -> float:
+        """Seconds that a run may take."""
+        return baseline_seconds * self.timeout_factor + self.timeout_constant
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a program gave for a set of inputs.
+
+    Attributes
+    ----------
+    outputs
+        Every network output by name, of shape (n, *output shape).
+    latency
+        Seconds per input; NaN where part of the work was the baseline's.
+    infected
+        Per input, whether a changed step's result differs from the baseline's.
+    seconds
+        Time of the whole run.
+    step_seconds
+        For the baseline: time of each step, over all inputs.
+    """
+
+    outputs: Arrays
+    latency: np.ndarray
+    infected: Sequence[bool]
+    seconds: float
+    step_seconds: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A mutant as this cell makes it.
+
+    Attributes
+    ----------
+    status
+        ``prepared``, ``rejected`` or ``no_site``.
+    digest
+        Of its program; empty unless prepared.
+    reason
+        Why it is not prepared.
+    before, after
+        The lines that change here.
+    seconds
+        Time it took to make.
+    passing
+        Whether the machine's load decided it, so that another run may find otherwise.
+    """
+
+    status: str
+    digest: str = ""
+    reason: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    seconds: float = 0.0
+    passing: bool = False
+
+
+@dataclass(eq=False)
+class Counters:
+    """Work done and work spared, as the report counts it."""
+
+    kernels_compiled: int = 0
+    kernels_reused: int = 0
+    steps_run: int = 0
+    steps_reused: int = 0
+    evaluations_run: int = 0
+    evaluations_reused: int = 0
+
+    def add(self, other: Mapping[str, int]) -> None:
+        """Add the counts of another process."""
+        for name, count in other.items():
+            setattr(self, name, getattr(self, name) + count)
