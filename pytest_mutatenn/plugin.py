@@ -95,9 +95,11 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> Generator[None, None, None]:
     """Order rows by cell and mutant; keep the baseline of every row that is kept."""
+    session = _session(config)
+    if session is not None and session.settings.active:
+        items.extend(session.missing_baselines(items))
     collected = list(items)
     yield
-    session = _session(config)
     if session is None:
         return
     from pytest_mutatenn.session import row_of

@@ -73,22 +73,21 @@ class Session:
 
     def missing_baselines(self, items: Sequence[Any]) -> list[Any]:
         """Baseline rows that were not collected: a mutant's row was asked for by its own id."""
-        rows = [(item, row) for item in items if (row := row_of(item)) is not None]
-        there = {(self.test_of(item), row.cell) for item, row in rows if row.mutant is None}
+        rows = [(self.test_of(item), row, item) for item in items if (row := row_of(item))]
+        there = {(test, row.cell) for test, row, _ in rows if row.mutant is None}
         found = []
-        for item, row in rows:
-            if row.mutant is None or (self.test_of(item), row.cell) in there:
+        for test, row, item in rows:
+            if (test, row.cell) in there:
                 continue
+            there.add((test, row.cell))
             name = item.originalname
-            for other in item.parent.ihook.pytest_pycollect_makeitem(
+            siblings = item.ihook.pytest_pycollect_makeitem(
                 collector=item.parent, name=name, obj=getattr(item.parent.obj, name)
-            ):
+            )
+            for other in siblings:
                 its = row_of(other)
-                key = (self.test_of(other), its.cell) if its is not None else None
-                if its is not None and its.mutant is None and key not in there:
-                    if self.test_of(other) == self.test_of(item):
-                        there.add(key)
-                        found.append(other)
+                if its == Row(row.subject, row.cell, None) and self.test_of(other) == test:
+                    found.append(other)
         return found
 
     @staticmethod
