@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
-from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.errors import MutatennError, nearest
 
 if TYPE_CHECKING:
     import pytest
@@ -155,6 +156,12 @@ class _Values:
         text, _ = self.text(name, default)
         return tuple(part for part in re.split(r"[,\s]+", text) if part)
 
+    def some(self, name: str, default: str, noun: str) -> tuple[str, ...]:
+        words = self.words(name, default)
+        if not words:
+            raise MutatennError(f"{self.text(name, default)[1]} names no {noun}.")
+        return words
+
     def number(self, name: str, default: float, low: float, high: float, unit: str) -> float:
         text, option = self.text(name, str(default))
         try:
@@ -179,22 +186,23 @@ def read_settings(config: pytest.Config) -> Settings:
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
-    devices = values.words("devices", "llvm")
+    devices = values.some("devices", "llvm", "device")
     for device in devices:
-        check_device(device)
+        check_device(device, values.text("devices", "")[1])
     levels = tuple(_level(word, values.text("opt_levels", "")[1]) for word in
-                   values.words("opt_levels", "2"))  # fmt: skip
+                   values.some("opt_levels", "2", "opt level"))  # fmt: skip
     reference = Cell.parse(*values.text("reference", "llvm-O0"))
-    check_device(reference.device)
+    check_device(reference.device, values.text("reference", "")[1])
     order, option = values.text("order", "site")
     if order not in ("site", "sweep"):
         raise MutatennError(f"{option} must be site or sweep, got {order!r}.")
     positions = _positions(config.getoption("mutatenn_positions"), order)
-    stages = values.words("stages", ",".join(STAGES))
+    stages = values.some("stages", ",".join(STAGES), "stage")
     for stage in stages:
         if stage not in STAGES:
             raise MutatennError(
-                f"--mutatenn-stages: unknown stage {stage!r}. Stages: {', '.join(STAGES)}."
+                f"{values.text('stages', '')[1]}: unknown stage {stage!r}."
+                f"{nearest(stage, STAGES)} Stages: {', '.join(STAGES)}."
             )
     mutants = values.words("mutants")
     under = values.text("fail_under", "")[0]
@@ -208,13 +216,13 @@ def read_settings(config: pytest.Config) -> Settings:
         order=order,
         positions=positions,
         sample=_sample(*values.text("sample", "")),
-        seed=int(values.number("seed", 0, 0, 2**63, "a whole number of")),
+        seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
         full_matrix=config.getoption("mutatenn_full_matrix"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
-        cache_dir=config.rootpath / values.text("cache_dir", ".mutatenn")[0],
+        cache_dir=_folder(config.rootpath, *values.text("cache_dir", ".mutatenn")),
         timeout_factor=values.number("timeout_factor", 5, 1, float("inf"), "a factor of"),
         timeout_constant=values.number("timeout_constant", 5, 0, float("inf"), "seconds,"),
         memory_limit=int(values.number("memory_limit", 2048, 64, 2**30, "a number of MiB") * 2**20),
@@ -238,6 +246,22 @@ def given(config: pytest.Config) -> bool:
     """Whether any option of the plugin stands on the command line."""
     names = [name.replace("-", "_") for name, *_ in _VALUES]
     return active(config) or any(config.getoption(f"mutatenn_{name}") for name in names)
+
+
+def _seed(text: str, option: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    raise MutatennError(f"{option} must be a whole number of at least 0, got {text!r}.")
+
+
+def _folder(root: Path, text: str, option: str) -> Path:
+    folder = root / text
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise MutatennError(f"{option}: {text} cannot be a folder, since {there} is a file.")
+    if not os.access(there, os.W_OK):
+        raise MutatennError(f"{option}: {text} cannot be written to; choose another folder.")
+    return folder
 
 
 def _level(word: str, option: str) -> int:

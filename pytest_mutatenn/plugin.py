@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_mutatenn import options
+from pytest_mutatenn.fixtures import ROW
 
 pytest_plugins = (
     "pytest_mutatenn.fixtures.row",
@@ -75,8 +76,6 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every test that uses a network its rows."""
-    from pytest_mutatenn.fixtures.row import ROW
-
     if ROW not in metafunc.fixturenames or not options.active(metafunc.config):
         return
     from pytest_mutatenn.errors import MutatennError
@@ -97,7 +96,7 @@ def pytest_collection_modifyitems(
     """Order rows by cell and mutant; keep the baseline of every row that is kept."""
     session = _session(config)
     if session is not None and session.settings.active:
-        items.extend(session.missing_baselines(items))
+        items[:0] = session.missing_baselines(items)
     collected = list(items)
     yield
     if session is None:

@@ -86,9 +86,10 @@ class Tally:
             return [self._nothing()]
         if overall["score"] is None:
             if red:
+                fail = "1 test fails" if red == 1 else f"{red} tests fail"
                 return [
-                    f"{red} tests fail on the unmutated model; mutation testing needs a green "
-                    "suite. Run pytest without --mutatenn first."
+                    f"{fail} on the unmutated model; mutation testing needs a green suite. "
+                    "Run pytest without --mutatenn first."
                 ]
             return ["No mutant was tested: " + _why_none(self.record)]
         required = self.settings.fail_under

@@ -5,12 +5,13 @@
 Three tests that look reasonable, and that pass: on the network, and on many networks that are
 broken. Under each survivor the summary says which of three things there is to mend:
 
-- "the assertions allow it": the outputs changed, and no test minded. Mend the tests. Most of the
-  survivors here are of this kind, and lesson 1 kills them.
-- "the network masks it": the fault changed a tensor inside, and a later layer levelled it out
-  (a ReLU6, the rounding of a large sum). There may be nothing to mend.
+- "the assertions allow it": outputs changed, and no test minded. Mend the tests. Nearly all
+  survivors here are of this kind, and lesson 1 kills most of them.
+- "the network masks it": the fault changed a tensor inside, and a later layer levelled it out.
+  There may be nothing to mend.
 - "no input shows it": the changed code gave the same bits for every input. Either no input could
-  show it, or better inputs would: an image that is bright up to its last row, say.
+  show it (a guard against an index that is never reached), or others would (a clip at six, where
+  no digit's activation gets that far).
 """
 
 import pytest

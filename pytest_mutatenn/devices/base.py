@@ -7,7 +7,6 @@ only.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.errors import MutatennError, nearest
 
 if TYPE_CHECKING:
     from tvm.target import Target
@@ -84,15 +83,13 @@ def kinds() -> dict[str, str]:
     return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_KINDS}
 
 
-def check_device(spec: str) -> None:
-    """Raise MutatennError if there is no kind of that name, naming the nearest."""
+def check_device(spec: str, option: str = "--mutatenn-devices") -> None:
+    """Raise MutatennError if there is no kind of that name, naming the option and the nearest."""
     kind = spec.partition(":")[0]
     if kind in kinds():
         return
-    near = difflib.get_close_matches(kind, kinds(), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
     raise MutatennError(
-        f"--mutatenn-devices: unknown device {spec!r}.{hint} Known: {', '.join(kinds())}."
+        f"{option}: unknown device {spec!r}.{nearest(kind, kinds())} Known: {', '.join(kinds())}."
     )
 
 

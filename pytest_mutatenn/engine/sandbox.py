@@ -64,6 +64,7 @@ class Zygote:
 
     def __post_init__(self) -> None:
         self._asked = 0
+        self._children: list[Child] = []
         ours, theirs = socket.socketpair()
         self._errors = os.memfd_create("mutatenn-zygote")
         environment = {
@@ -86,10 +87,13 @@ class Zygote:
                 start_new_session=True,
             )
         self._sock = ours
-        self.info = self._ask(dict(self.order))
-        if "missing" in self.info:
-            self.close()
-            raise MutatennError(str(self.info["missing"]))
+        try:
+            self.info = self._ask(dict(self.order))
+            if "missing" in self.info:
+                raise MutatennError(str(self.info["missing"]))
+        except BaseException:
+            self.close(kill=True)
+            raise
 
     def _ask(self, request: Any, fds: Sequence[int] = ()) -> dict[str, Any]:
         self._asked += 1
@@ -124,15 +128,23 @@ class Zygote:
             reply = self._ask(
                 {"do": "fork", "memory_limit": memory_limit}, fds=[theirs.fileno(), errors]
             )
-        return Child(self, reply["pid"], ours, errors, memory_limit)
+        child = Child(self, reply["pid"], ours, errors, memory_limit)
+        self._children.append(child)
+        return child
 
-    def reap(self, pid: int) -> dict[str, Any]:
+    def reap(self, child: Child, pid: int) -> dict[str, Any]:
         """Wait for a child that is ending; give its status and the most memory it had."""
+        self._children.remove(child)
         return self._ask({"do": "reap", "pid": pid})
 
-    def close(self) -> None:
-        """End the process and all that is left of its children."""
+    def close(self, *, kill: bool = False) -> None:
+        """End the process, its children that still live, and all that those have started."""
+        with contextlib.suppress(InternalError):
+            for child in list(self._children):
+                child.close(kill=True)
         self._sock.close()
+        if kill:
+            self._process.kill()
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -231,8 +243,8 @@ class Child:
         else:
             _await_end(self._pid)
             _kill_group(self._pid)
-        reply = self._zygote.reap(self._pid)
         os.close(self._errors)
+        reply = self._zygote.reap(self, self._pid)
         self._peak = reply["peak_kib"] * 1024
         return os.waitstatus_to_exitcode(reply["status"])
 

@@ -128,18 +128,21 @@ class Store:
         return folder
 
     def remove(self, folder: Path) -> None:
-        """Remove a folder of :meth:`scratch`, and those of processes that are gone."""
+        """Remove a folder of :meth:`scratch`, and what processes that are gone have left."""
         shutil.rmtree(folder, ignore_errors=True)
         for left in (self.root / "tmp").glob("*-*"):
             pid = left.name.partition("-")[0]
             if pid.isdigit() and not Path("/proc", pid).exists():
                 shutil.rmtree(left, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    left.unlink()  # half an entry
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._describe()
         # a name of our own: two processes may write the same entry at once, and the last wins
-        temporary = path.with_name(f".{os.getpid()}-{uuid.uuid4().hex}")
+        temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        temporary.parent.mkdir(exist_ok=True)
         try:
             temporary.write_bytes(data)
             temporary.replace(path)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
 
-_NO_WRITERS = ("record", "terminal", "writers")
+_NO_WRITERS = ("listing", "record", "terminal", "titles", "writers")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Destination:
 
 @cache
 def kinds() -> dict[str, str]:
-    """Type of report -> its module: every module here with a function ``write`` is one."""
+    """Type of report -> its module: every module here is one, but for those listed above."""
     package = importlib.import_module("pytest_mutatenn.report")
     names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
     return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_WRITERS}

@@ -1,0 +1,93 @@
+"""The lessons: they pass on the network, and their mutants show what they say."""
+
+import json
+import shutil
+
+import pytest
+from filelock import FileLock
+from pages import README, ROOT, run_pytest, section, table, words
+
+LESSONS = {1: "test_01_digits.py", 2: "test_02_weak.py"}
+
+
+@pytest.fixture(scope="module")
+def folder(common):
+    """A copy of the examples."""
+    with FileLock(common / "lock"):
+        if not (common / "examples").exists():
+            shutil.copytree(ROOT / "examples", common / "examples")
+    return common
+
+
+@pytest.fixture(scope="module")
+def lesson(folder, store):
+    """Run a lesson on the same few mutants; give its report."""
+
+    def run(number):
+        written = folder / f"{number}.json"
+        with FileLock(folder / "lock"):
+            if not written.exists():
+                done = run_pytest(
+                    folder,
+                    f"examples/tests/{LESSONS[number]}",
+                    store,
+                    "--mutatenn-sample=16",
+                    f"--mutatenn-report=json:{written}",
+                )
+                assert done.returncode == 0, done.stdout
+        return json.loads(written.read_text())
+
+    return run
+
+
+def test_lessons_pass_on_the_network(folder, store):
+    done = run_pytest(folder, "examples/tests", store)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_lesson_is_listed():
+    there = {path.name for path in (ROOT / "examples" / "tests").glob("test_*.py")}
+    assert there == set(LESSONS.values())
+    listed = (ROOT / "examples" / "README.md").read_text("utf-8")
+    assert all(f"`tests/{name}`" in listed for name in there)
+
+
+@pytest.mark.parametrize("number", LESSONS)
+def test_lessons_kill_the_canary_and_pass_on_the_identity(lesson, number):
+    verdicts = {check["id"]: check["verdict"] for check in lesson(number)["checks"]}
+    assert verdicts == {"canary": "KILLED", "identity": "SURVIVED"}
+
+
+def test_the_strong_suite_kills_more(lesson):
+    strong, weak = (lesson(number)["score"]["overall"] for number in LESSONS)
+    assert strong["detected"] > weak["detected"] > 0
+    assert weak["survived"] > strong["survived"]
+
+
+def test_the_weak_suite_lets_through_what_its_assertions_allow(lesson):
+    cells = [mutant["cells"]["llvm-O2"] for mutant in lesson(2)["mutants"]]
+    assert any(there["verdict"] == "SURVIVED" and there["propagated"] for there in cells)
+
+
+def test_the_report_has_the_fields_of_the_readme(lesson):
+    report = lesson(1)
+    fields = {row[0]: words(row[1]) for row in table(section(README.read_text(), "The report"))}
+    assert {name.strip("`") for name in fields if name.startswith("`")} == set(report)
+    mutant = report["mutants"][0]
+    there = mutant["cells"]["llvm-O2"]
+    exact = {
+        "`run`": report["run"],
+        "`cells`": report["cells"][0],
+        "`baseline`": report["baseline"][0],
+        "`checks`": report["checks"][0],
+        "`mutants`": mutant,
+        "a mutant's `cells`": there,
+        "`excluded`": report["excluded"],
+        "`counters`": report["counters"],
+        "`score`": report["score"] | report["score"]["overall"],
+        "`models`": report["models"][0] | report["models"][0]["dataset"],
+    }
+    for name, found in exact.items():
+        assert fields[name] == set(found), name
+    for absent in report["absent"]:
+        assert fields["`absent`"] == set(absent)

@@ -1,0 +1,113 @@
+"""A run that is interrupted or killed leaves nothing, and the next one goes on where it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from processes import sandboxes
+from records import stable
+
+ARGUMENTS = ["--mutatenn-operators=store_float32_to_int8,relu_to_sigmoid", "-p", "no:cacheprovider"]
+
+
+def start(suite, cache, report):
+    command = [
+        *(sys.executable, "-m", "pytest", *ARGUMENTS),
+        *(f"--mutatenn-cache-dir={cache}", f"--mutatenn-report=json:{report}"),
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=suite.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process):
+    out, _ = process.communicate(timeout=120)
+    return out
+
+
+def evaluations(cache):
+    return {
+        path.name: path.stat().st_mtime_ns
+        for path in (cache / "evaluations").glob("*/*")
+        if path.is_file()
+    }
+
+
+def in_the_middle(process, cache, count):
+    """Wait until so many evaluations are stored."""
+    deadline = time.monotonic() + 120
+    while len(evaluations(cache)) < count:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def nothing_left(cache):
+    deadline = time.monotonic() + 5
+    while sandboxes(cache):
+        assert time.monotonic() < deadline, sandboxes(cache)
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The report of an uninterrupted run; made by the first test."""
+    return tmp_path_factory.mktemp("whole") / "report.json"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_the_same_command_again_ends_with_the_same_report(how, suite, whole, tmp_path, store_folder):
+    if not whole.exists():
+        out = finished(start(suite, store_folder, whole))
+        assert whole.exists(), out
+    cache = tmp_path / "cache"
+
+    process = start(suite, cache, suite.path / "first.json")
+    in_the_middle(process, cache, 12)
+    os.kill(process.pid, how)
+    asked = time.monotonic()
+    out = finished(process)
+
+    assert time.monotonic() - asked < 8
+    expected = pytest.ExitCode.INTERRUPTED if how == signal.SIGINT else -how
+    assert process.returncode == expected, out
+    assert "Traceback" not in out
+    assert "INTERNALERROR" not in out
+    nothing_left(cache)
+    if how == signal.SIGINT:
+        assert list((cache / "tmp").iterdir()) == []
+    done = evaluations(cache)
+
+    again = start(suite, cache, suite.path / "second.json")
+    out = finished(again)
+
+    assert again.returncode == pytest.ExitCode.OK, out
+    second = json.loads((suite.path / "second.json").read_text())
+    assert stable(second) == stable(json.loads(whole.read_text()))
+    # what was done was not done again
+    later = evaluations(cache)
+    assert {name: later[name] for name in done} == done
+    assert second["counters"]["evaluations_run"] == len(later) - len(done)
+    assert list((cache / "tmp").iterdir()) == []
+
+
+def test_an_interrupted_run_reports_what_it_has(suite, tmp_path):
+    cache = tmp_path / "cache"
+    process = start(suite, cache, suite.path / "part.json")
+    in_the_middle(process, cache, 8)
+    os.kill(process.pid, signal.SIGINT)
+    finished(process)
+
+    part = json.loads((suite.path / "part.json").read_text())
+    reasons = {m["cells"]["llvm-O2"]["verdict"]: m["cells"]["llvm-O2"] for m in part["mutants"]}
+    assert reasons["SKIPPED"]["reason"].startswith("not run")
+    assert part["score"]["overall"]["detected"] > 0

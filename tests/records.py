@@ -1,0 +1,21 @@
+"""Reading a report in a test."""
+
+
+def verdicts(report):
+    """(mutant, cell) -> verdict."""
+    return {
+        (mutant["id"], cell): there["verdict"]
+        for mutant in report["mutants"]
+        for cell, there in mutant["cells"].items()
+    }
+
+
+def stable(report):
+    """The report without what depends on time or on the run's order."""
+
+    def strip(value):
+        if isinstance(value, dict):
+            return {k: strip(v) for k, v in value.items() if not k.startswith("seconds_")}
+        return [strip(v) for v in value] if isinstance(value, list) else value
+
+    return {k: strip(v) for k, v in report.items() if k not in ("run", "counters")}
