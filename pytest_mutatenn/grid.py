@@ -186,7 +186,11 @@ class Grid:
                 )
         settings = self.settings
         merged = {"model": settings.model, "inputs": settings.inputs}
-        given = {name: value for name, value in arguments.items() if value is not None}
+        given = {
+            name: value
+            for name, value in arguments.items()
+            if value is not None and name not in settings.overriding
+        }
         # a path in an option is relative to the root, one in a marker to the test's folder
         bases = {name: base if name in given else self.root for name in ("model", "inputs")}
         merged.update(given)

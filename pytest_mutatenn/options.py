@@ -20,10 +20,10 @@ STAGES = ("graph", "kernel", "device", "weights")
 
 # (name, ini type or None for an option only, metavar, help); the defaults are in Settings
 _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
-    ("devices", "string", "LIST", "Devices to run on, such as llvm; implies --mutatenn"),
+    ("devices", "string", "LIST", "Devices to run on (default: llvm); implies --mutatenn"),
     ("opt-levels", "string", "LIST", "Opt levels 0 to 4 to compile for (default: 2)"),
-    ("operators", "string", "LIST", "Mutation operators: ids, globs, groups (default, mutatenn,"
-     "\nall), categories, stages; a leading - takes away"),
+    ("operators", "string", "LIST", "Mutation operators: ids, globs, groups (mutatenn, all),"
+     "\ncategories, stages; a leading - takes away (default: default)"),
     ("stages", "string", "LIST", "Stages to mutate: graph, kernel, device, weights (default: all)"),
     ("mutants", None, "LIST", "Only these mutants: ids or globs"),
     ("order", "string", "ORDER", "site: one mutant a site (the default)"
@@ -102,6 +102,8 @@ class Settings:
         Devices x opt levels, in the order given.
     default_cell
         Where tests run when no mutants are wanted: the first of ``cells``.
+    overriding
+        Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
 
     active: bool
@@ -126,6 +128,7 @@ class Settings:
     activation_budget: int
     model: str | None
     inputs: str | None
+    overriding: frozenset[str]
     disabled_passes: tuple[str, ...]
     required_passes: tuple[str, ...]
 
@@ -231,6 +234,9 @@ def read_settings(config: pytest.Config) -> Settings:
         ),
         model=values.text("model", "")[0] or None,
         inputs=values.text("inputs", "")[0] or None,
+        overriding=frozenset(
+            name for name in ("model", "inputs") if config.getoption(f"mutatenn_{name}")
+        ),
         disabled_passes=values.words("disable_pass"),
         required_passes=values.words("require_pass"),
     )

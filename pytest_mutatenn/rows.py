@@ -31,7 +31,7 @@ def read_row(
     if run.row.mutant is None:
         result = _baseline_result(report)
         model, cell, _ = run.key
-        session.known.green[model, cell, run.test] = result == "passed"
+        session.known.set_green((model, cell, run.test), result == "passed")
         _attach(report, run, result, _message(report) if result != "passed" else "")
         return
     died = call.excinfo is not None and call.excinfo.errisinstance(MutantDied)
@@ -53,8 +53,8 @@ def read_row(
         reason = _message(report)
         _attach(report, run, "failed", reason)
         model, cell, _ = run.key
-        # where another process ran the baseline, the other tests run too: it may have failed
-        if session.known.green.get((model, cell, run.test)):
+        # where nobody knows of the baseline yet, the other tests run too: it may have failed
+        if session.known.is_green((model, cell, run.test)):
             session.known.killers.setdefault(run.key, (run.order, run.test))
         call.excinfo = None  # no exception to interact with: a debugger does not stop at it
         report.outcome = "passed"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.run import Knowledge, RowRun
@@ -25,7 +28,7 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.settings: Settings = read_settings(config)
-        self.known = Knowledge()
+        self.known = Knowledge(_shared_folder(config, self.settings))
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
 
@@ -42,9 +45,10 @@ class Session:
         return self._grid is not None
 
     def close(self) -> None:
-        """End every process."""
+        """End every process, and clear away what was shared."""
         if self._grid is not None:
             self._grid.close()
+        Store(self.settings.cache_dir).clear()
 
     def subject_of(self, node: Any) -> Subject:
         """The network and inputs that a test's markers name; the closest wins, part by part."""
@@ -105,6 +109,14 @@ class Session:
         return f"{head}[{params}]" if params else head
 
 
+def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:
+    """Where the workers of one run meet; named by the controller, who clears it away."""
+    told = getattr(config, "workerinput", None)
+    if told is None:
+        return None
+    return settings.cache_dir / "tmp" / f"{os.getppid()}-{told['testrunuid']}"
+
+
 def row_of(item: Any) -> Row | None:
     """The row of a collected test, if it has one."""
     callspec = getattr(item, "callspec", None)
@@ -151,10 +163,11 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     for subject in grid.subjects.values():
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
             engine = grid.known_engine(subject, cell)
-            if engine is None or engine.known_info is None:
+            info = engine.peek() if engine is not None else None
+            if info is None:
                 continue
-            models[subject.model.id] = _model(subject, engine.known_info)
-            cells[cell.id] = _cell(cell, engine.known_info)
+            models[subject.model.id] = _model(subject, info)
+            cells[cell.id] = _cell(cell, info)
             plan = grid.plans.get((subject.model.digest, cell))
             if plan is not None:
                 plans.append([subject.model.id, cell.id, vars(plan)])

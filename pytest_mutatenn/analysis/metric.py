@@ -259,6 +259,8 @@ def title(index: int, names: Sequence[str] | None) -> str:
     if names is None:
         return f"#{index}"
     name = PurePath(names[index]).name or names[index]
+    if name == str(index):
+        return f"#{index}"
     if len(name) > LONGEST_NAME:
         name = f"{name[: LONGEST_NAME // 2 - 1]}...{name[-LONGEST_NAME // 2 + 2 :]}"
     return f"#{index} {name}"

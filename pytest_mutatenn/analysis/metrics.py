@@ -19,6 +19,7 @@ Common to all of them:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -34,6 +35,7 @@ from pytest_mutatenn.analysis.comparison import (
     positions,
 )
 from pytest_mutatenn.analysis.metric import ROOM, Metric, PerInputMetric, listing, number, title
+from pytest_mutatenn.analysis.pairs import FEW_CLASSES, tau_by_pairs
 from pytest_mutatenn.engine.predictions import Predictions, one_each
 
 if TYPE_CHECKING:
@@ -143,10 +145,12 @@ def kendall_tau(
     """
     from scipy.stats import kendalltau
 
-    def taus(ours: NDArray[Any], theirs: NDArray[Any]) -> list[float]:
+    def taus(ours: NDArray[Any], theirs: NDArray[Any]) -> Sequence[float] | NDArray[np.float64]:
         ranks, wanted = dense_ranks(ours), dense_ranks(theirs)
         constant = (ranks.max(axis=1) == 0) | (wanted.max(axis=1) == 0)
         same = (ranks == wanted).all(axis=1) & ~constant
+        if ranks.shape[1] <= FEW_CLASSES:
+            return np.where(constant, 0.0, np.where(same, 1.0, tau_by_pairs(ranks, wanted)))
         # nobody looks at the p-value: take the cheap one, which does not exist for two classes
         method: Literal["asymptotic", "auto"] = "asymptotic" if ours.shape[1] > 2 else "auto"
         return [

@@ -105,11 +105,15 @@ class Engine:
     @property
     def info(self) -> dict[str, Any]:
         """What the baseline is: its digest, fingerprint, inputs, outputs, steps and layers."""
-        if self.known_info is None:
-            self.known_info = self.store.get_json("baselines", self.key)
-        if self.known_info is None:
+        if self.peek() is None:
             self.zygote()
         assert self.known_info is not None
+        return self.known_info
+
+    def peek(self) -> dict[str, Any] | None:
+        """What :attr:`info` gives, if it is known without starting a process."""
+        if self.known_info is None:
+            self.known_info = self.store.get_json("baselines", self.key)
         return self.known_info
 
     def close(self) -> None:

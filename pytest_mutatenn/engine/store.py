@@ -130,9 +130,14 @@ class Store:
     def remove(self, folder: Path) -> None:
         """Remove a folder of :meth:`scratch`, and what processes that are gone have left."""
         shutil.rmtree(folder, ignore_errors=True)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove temporary files of this process, and of processes that are gone."""
         for left in (self.root / "tmp").glob("*-*"):
             pid = left.name.partition("-")[0]
-            if pid.isdigit() and not Path("/proc", pid).exists():
+            gone = pid.isdigit() and not Path("/proc", pid).exists()
+            if gone or pid == str(os.getpid()):
                 shutil.rmtree(left, ignore_errors=True)
                 with contextlib.suppress(OSError):
                     left.unlink()  # half an entry

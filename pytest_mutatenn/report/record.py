@@ -152,7 +152,9 @@ def _mutants(
             judgement = _judge(group, green.get((model, cell), {}), full_matrix)
             judgement = _first_of_its_code(judgement, entry["id"], group, by_code)
             if not group:
-                judgement = Judgement(Verdict.SKIPPED, "not run: no test on it was selected, or the run ended")
+                judgement = Judgement(
+                    Verdict.SKIPPED, "not run: no test on it was selected, or the run ended"
+                )
             record = found.setdefault((model, entry["id"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
     for (model, mutant), record in found.items():

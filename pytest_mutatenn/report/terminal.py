@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -118,7 +119,9 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
     if not found:
         return
     line("")
-    line(f"{_count(len(found), 'mutant')} survived:", bold=True)
+    everywhere = sum(len(cells) for _, cells in found)
+    where = f" ({everywhere} times, over all cells)" if everywhere > len(found) else ""
+    line(f"{_count(len(found), 'mutant')} survived{where}:", bold=True)
     limit = len(found) if verbose else _SHOWN_SURVIVORS
     for mutant, cells in _spread(found, limit):
         there = mutant["cells"][cells[0]]
@@ -162,10 +165,10 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
         "INVALID": "refused by the compiler",
         "EQUIVALENT": "equivalent",
         "DUPLICATE": "duplicate",
-        "SKIPPED": "skipped",
         "sampled_out": "sampled out",
     }
     found = [f"{excluded[name]} {text}" for name, text in words.items() if excluded.get(name)]
+    found += [f"{count} {reason}" for reason, count in _skipped(record)]
     line("")
     if found:
         line(f"not in the score: {', '.join(found)}")
@@ -175,11 +178,24 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
         f"evaluations run {counters.get('evaluations_run', 0)}, "
         f"taken from the store {counters.get('evaluations_reused', 0)}"
     )
+    if excluded.get("not_selected"):
+        return  # what was not asked for is not missing
     absent = {entry["operator"] for entry in record["absent"]}
     present = {mutant["operator"] for mutant in record["mutants"]}
     nowhere = sorted(absent - present)
     if nowhere:
         line(f"operators without a site here: {', '.join(nowhere)}")
+
+
+def _skipped(record: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Why mutants were skipped, with counts, the most frequent first."""
+    reasons = Counter(
+        there["reason"].partition(" (")[0]
+        for mutant in record["mutants"]
+        for there in mutant["cells"].values()
+        if there["verdict"] == "SKIPPED"
+    )
+    return [(f"skipped ({reason})", count) for reason, count in reasons.most_common(4)]
 
 
 def _more(line: Write, count: int) -> None:

@@ -1,0 +1,161 @@
+"""The report as data, from rows as processes tell them."""
+
+import json
+
+import pytest
+
+from pytest_mutatenn.report import json as writer
+from pytest_mutatenn.report.record import Gathered, build_record
+
+CELL = "llvm-O2"
+
+
+def row(mutant, test, result, order=0, cell=CELL, **more):
+    reason = more.pop("reason", "")
+    return {
+        **{"model": "m", "cell": cell, "mutant": mutant, "test": test, "order": order},
+        **{"result": result, "reason": reason, "verdict": "", "stats": {}, **more},
+    }
+
+
+def entry(name, category="stores", stage="kernel"):
+    return {
+        **{"id": name, "operator": name.partition("@")[0], "category": category, "stage": stage},
+        **{"kernel": "k", "site": 1, "layers": ["k"], "before": "a", "after": "b"},
+    }
+
+
+def plan(*names, **more):
+    empty = {"absent": [], "sampled_out": [], "not_selected": []}
+    return {"mutants": [entry(name) for name in names], **empty, **more}
+
+
+def build(rows, plans, full_matrix=False, sampled=False):
+    gathered = Gathered(rows=rows, plans={("m", cell): p for cell, p in plans.items()})
+    return build_record(gathered, {"started": "now"}, full_matrix=full_matrix, sampled=sampled)
+
+
+GREEN = [row(None, "a", "passed"), row(None, "b", "passed", 1)]
+
+
+def there(record, index=0, cell=CELL):
+    return record["mutants"][index]["cells"][cell]
+
+
+def test_the_first_test_in_order_that_fails_has_killed_it():
+    rows = [*GREEN, row("x@k#1", "b", "failed", 1, reason="why"), row("x@k#1", "a", "passed")]
+
+    found = there(build(rows, {CELL: plan("x@k#1")}))
+
+    assert (found["verdict"], found["reason"]) == ("KILLED", "why")
+    assert (found["killed_by"], found["survived"]) == (["b"], ["a"])
+
+
+def test_what_ran_after_the_kill_counts_only_in_the_full_matrix():
+    stats = {"infected": 3, "code_digest": "c"}
+    rows = [
+        *GREEN,
+        row("x@k#1", "a", "failed", 0, stats={"code_digest": "c"}),
+        row("x@k#1", "b", "failed", 1, stats=stats),
+    ]
+
+    once = there(build(rows, {CELL: plan("x@k#1")}))
+    full = there(build(rows, {CELL: plan("x@k#1")}, full_matrix=True))
+
+    assert (once["killed_by"], once["infected"], once["code_digest"]) == (["a"], None, "c")
+    assert (full["killed_by"], full["infected"]) == (["a", "b"], 3)
+
+
+@pytest.mark.parametrize(
+    "result", [{"result": "failed"}, {"result": "verdict", "verdict": "CRASHED"}]
+)
+def test_a_test_that_is_red_on_the_baseline_decides_nothing(result):
+    red = [row(None, "a", "failed"), row(None, "b", "passed", 1)]
+    rows = [*red, row("x@k#1", "a", **result), row("x@k#1", "b", "passed", 1)]
+
+    found = there(build(rows, {CELL: plan("x@k#1")}))
+
+    assert (found["verdict"], found["survived"]) == ("SURVIVED", ["b"])
+
+
+def test_with_only_red_tests_nothing_is_known():
+    rows = [row(None, "a", "failed"), row("x@k#1", "a", "failed")]
+
+    record = build(rows, {CELL: plan("x@k#1")})
+
+    assert there(record)["verdict"] == "SKIPPED"
+    assert there(record)["reason"] == "a fails on the baseline"
+    assert record["score"]["overall"]["score"] is None
+    assert record["baseline"][0]["outcome"] == "failed"
+
+
+def test_of_the_same_code_the_first_in_the_plan_stands_for_all():
+    same = {"stats": {"code_digest": "c", "infected": 1}}
+    # the second was met first, by another worker
+    rows = [*GREEN, row("y@k#1", "a", "passed", **same), row("x@k#1", "a", "failed", **same)]
+
+    record = build(rows, {CELL: plan("x@k#1", "y@k#1")})
+
+    assert there(record, 0)["verdict"] == "KILLED"
+    assert there(record, 1)["verdict"] == "DUPLICATE"
+    assert there(record, 1)["reason"] == "the same code as x@k#1"
+    assert there(record, 1)["infected"] is None
+    assert record["excluded"]["DUPLICATE"] == 1
+    assert record["score"]["overall"] == {
+        **{"detected": 1, "survived": 0, "score": 100.0, "low": None, "high": None}
+    }
+
+
+def test_cells_that_disagree_are_divergent_and_cells_without_the_site_say_so():
+    other = "llvm-O3"
+    rows = [
+        *GREEN,
+        row(None, "a", "passed", cell=other),
+        row("x@k#1", "a", "failed"),
+        row("x@k#1", "a", "passed", cell=other),
+        row("y@k#1", "a", "failed"),
+    ]
+
+    record = build(rows, {CELL: plan("x@k#1", "y@k#1"), other: plan("x@k#1")})
+
+    assert [mutant["divergent"] for mutant in record["mutants"]] == [True, False]
+    assert there(record, 1, other)["verdict"] == "SKIPPED"
+    assert there(record, 1, other)["reason"] == "this cell's lowering has no such site"
+    assert record["score"]["by_cell"][other]["survived"] == 1
+
+
+def test_an_error_is_no_verdict():
+    rows = [*GREEN[:1], row("x@k#1", "a", "error", reason="fixture broke")]
+    found = there(build(rows, {CELL: plan("x@k#1")}))
+    assert (found["verdict"], found["reason"]) == ("SKIPPED", "a: fixture broke")
+
+
+def test_it_does_not_depend_on_the_order_of_the_rows(tmp_path):
+    rows = [
+        *GREEN,
+        row("x@k#1", "a", "failed"),
+        row("x@k#1", "b", "failed", 1),
+        row("y@k#1", "a", "passed"),
+        row("y@k#1", "b", "passed", 1),
+        row("canary", "a", "failed"),
+        row("identity", "a", "passed"),
+    ]
+    plans = {CELL: plan("x@k#1", "y@k#1", absent=[{"operator": "z", "stage": "graph"}])}
+
+    one, other = build(rows, plans), build(rows[::-1], plans)
+    writer.write(one, tmp_path / "one.json")
+    writer.write(other, tmp_path / "other.json")
+
+    assert (tmp_path / "one.json").read_text() == (tmp_path / "other.json").read_text()
+    assert json.loads((tmp_path / "one.json").read_text())["schema"] == "mutatenn/1"
+    assert [(c["id"], c["verdict"]) for c in one["checks"]] == [
+        ("canary", "KILLED"),
+        ("identity", "SURVIVED"),
+    ]
+
+
+def test_a_sample_has_an_interval():
+    rows = [*GREEN, row("x@k#1", "a", "failed"), row("y@k#1", "a", "passed")]
+    found = build(rows, {CELL: plan("x@k#1", "y@k#1")}, sampled=True)["score"]["overall"]
+    # Wilson's interval of one in two
+    assert (found["low"], found["high"]) == pytest.approx((9.4531, 90.5469), abs=1e-3)
