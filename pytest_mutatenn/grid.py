@@ -59,6 +59,8 @@ class Subject:
 
     Attributes
     ----------
+    id
+        The network in reports: its file's stem, numbered where several networks share it.
     model
         The network.
     arguments
@@ -67,6 +69,7 @@ class Subject:
         The folder that paths are relative to.
     """
 
+    id: str
     model: ModelSource
     arguments: Mapping[str, Any]
     base: Path
@@ -204,8 +207,20 @@ class Grid:
         )
         key = repr((source.digest, str(bases["inputs"]), sorted(_stable(merged).items())))
         if key not in self.subjects:
-            self.subjects[key] = Subject(source, merged, bases["inputs"])
+            self.subjects[key] = Subject(self._id(source), source, merged, bases["inputs"])
         return self.subjects[key]
+
+    def _id(self, source: ModelSource) -> str:
+        """The network's id, its own for every network."""
+        for subject in self.subjects.values():
+            if subject.model.digest == source.digest:
+                return subject.id
+        taken = {subject.id for subject in self.subjects.values()}
+        name, number = source.id, 1
+        while name in taken:
+            number += 1
+            name = f"{source.id}_{number}"
+        return name
 
     # -- engines ------------------------------------------------------------------------------
 

@@ -148,11 +148,14 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     from pytest_mutatenn.report.listing import print_plans
 
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None and ours.used:
+    if reporter is not None:
         from pytest_mutatenn.session import describe_subjects
 
         reporter.ensure_newline()
-        print_plans(describe_subjects(ours), reporter.write_line)
+        if ours.used:
+            print_plans(describe_subjects(ours), reporter.write_line)
+        else:
+            reporter.write_line("No mutants: no test with a network was collected.")
     return True
 
 
@@ -241,16 +244,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     tally.finish()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         tally.errors = tally.gate()
-        if tally.errors:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    tally.write(config.invocation_params.dir)
+    if tally.errors and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the score, the survivors and the gates; write the reports."""
+    """Print the score, the survivors, the reports and the gates."""
     tally = config.stash.get(_TALLY, None)
     if tally is None or tally.record is None:
         return
-    from pytest_mutatenn.errors import MutatennError
     from pytest_mutatenn.report.terminal import write_summary
     from pytest_mutatenn.report.titles import CATEGORY_TITLES
 
@@ -261,12 +264,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     write_summary(
         tally.record, terminalreporter.write_line, titles=CATEGORY_TITLES, verbose=verbose
     )
-    try:
-        for text in tally.write(config.invocation_params.dir):
-            terminalreporter.write_line(text)
-    except MutatennError as error:
-        tally.errors.append(str(error))
-        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    for text in tally.written:
+        terminalreporter.write_line(text)
     for text in tally.errors:
         terminalreporter.write_line(f"ERROR: {text}", red=True, bold=True)
 

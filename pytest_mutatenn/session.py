@@ -166,11 +166,11 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             info = engine.peek() if engine is not None else None
             if info is None:
                 continue
-            models[subject.model.id] = _model(subject, info)
+            models[subject.id] = _model(subject, info)
             cells[cell.id] = _cell(cell, info)
             plan = grid.plans.get((subject.model.digest, cell))
             if plan is not None:
-                plans.append([subject.model.id, cell.id, vars(plan)])
+                plans.append([subject.id, cell.id, vars(plan)])
     return {
         "models": models,
         "cells": cells,
@@ -182,7 +182,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
 def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
     dataset = subject.loaded
     return {
-        "id": subject.model.id,
+        "id": subject.id,
         "source": subject.model.source,
         "digest": subject.model.digest,
         "inputs": info["inputs"],

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.engine.version import cpu_name, package_version
+from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.writers import write_report
 
@@ -26,6 +27,7 @@ class Tally:
         self.settings = settings
         self.gathered = Gathered()
         self.errors: list[str] = []
+        self.written: list[str] = []
         self.record: dict[str, Any] | None = None
         self._argv = argv
         self._workers = workers
@@ -38,7 +40,10 @@ class Tally:
 
     def add_process(self, told: Mapping[str, Any]) -> None:
         """Take what one process knows: models, cells, plans and counters."""
-        self.gathered.models.update(told["models"])
+        for model, found in told["models"].items():
+            known = self.gathered.models.setdefault(model, found)
+            # a process that ran no row of it has not read its inputs
+            known["dataset"] = known["dataset"] or found["dataset"]
         self.gathered.cells.update(told["cells"])
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
@@ -66,14 +71,16 @@ class Tally:
         )
         return self.record
 
-    def write(self, folder: Path) -> list[str]:
-        """Write the reports the user asked for; give a line for each."""
+    def write(self, folder: Path) -> None:
+        """Write the reports the user asked for; what was not to be written is an error."""
         assert self.record is not None
-        lines = []
         for destination in self.settings.reports:
-            path = write_report(self.record, destination, folder)
-            lines.append(f"{destination.kind} report: {path}")
-        return lines
+            try:
+                path = write_report(self.record, destination, folder)
+            except MutatennError as error:
+                self.errors.append(str(error))
+            else:
+                self.written.append(f"{destination.kind} report: {path}")
 
     def gate(self) -> list[str]:
         """Say what keeps the run from being green; nothing where nothing does."""

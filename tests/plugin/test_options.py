@@ -48,7 +48,7 @@ def test_a_sample_is_the_same_for_a_seed_and_has_an_interval(suite):
 
     everything = sampled()
     one, same = sampled("--mutatenn-sample=4"), sampled("--mutatenn-sample=4")
-    other = sampled("--mutatenn-sample=4", "--mutatenn-seed=3")
+    other = sampled("--mutatenn-sample=4", "--mutatenn-seed=5")
     half = sampled("--mutatenn-sample=50%")
 
     total = len(mutants(everything))
@@ -87,9 +87,8 @@ def test_a_sweep_changes_all_sites_or_a_window_of_them(suite):
     assert "leaves none of its" in beyond.report["absent"][0]["reason"]
 
 
-@pytest.mark.parametrize(("percent", "code"), [(100, 0), (60, 0)])
-def test_the_score_is_a_gate_that_is_passed(percent, code, suite):
-    assert suite.run(FEW, f"--mutatenn-fail-under={percent}").ret == code
+def test_the_score_is_a_gate_that_is_passed(suite):
+    assert suite.run(FEW, "--mutatenn-fail-under=100").ret == pytest.ExitCode.OK
 
 
 def test_the_score_is_a_gate_that_is_not_passed(suite):
@@ -130,8 +129,8 @@ def test_a_list_shows_each_mutant_and_runs_nothing(workers, suite):
         [
             "tiny on llvm-O2: 6 mutants",
             "graph.relu_to_sigmoid@clip#1  clip (Clip relu6)",
-            "    - *relax.clip(*",
-            "    + *relax.sigmoid(*",
+            "    - *R.clip(*",
+            "    + *R.sigmoid(*",
             "     1  graph layer",
             "*no tests ran*",
         ]

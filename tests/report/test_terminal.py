@@ -35,8 +35,8 @@ def test_the_table_has_a_line_a_category_and_the_score():
     ("stats", "text"),
     [
         ({}, "no input shows it: the changed kernel gives the same bits for all of them"),
-        ({"infected": 1}, "1 input shows it inside, and the network masks it"),
-        ({"infected": 4}, "4 inputs show it inside, and the network masks it"),
+        ({"infected": 1}, "the fault shows inside for 1 input, and the network masks it"),
+        ({"infected": 4}, "the fault shows inside for 4 inputs, and the network masks it"),
         (
             {"infected": 4, "propagated": 3, "top1_changed": 2},
             "the output differs for 3 inputs, the top-1 for 2: the assertions allow it",
