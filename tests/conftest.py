@@ -9,9 +9,9 @@ import pytest
 import scipy.stats  # noqa: F401 - pytester unloads what a run inside a test loads first
 from onnx import TensorProto, helper, numpy_helper
 
-import pytest_mutatenn.analysis.metrics  # noqa: F401
-import pytest_mutatenn.analysis.spread  # noqa: F401
-import pytest_mutatenn.engine.predictions  # noqa: F401
+import pytest_mutatenn.analysis.metrics
+import pytest_mutatenn.analysis.spread
+import pytest_mutatenn.engine.predictions
 import pytest_mutatenn.model.inputs  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,14 +130,16 @@ class Store:
     def remove(self, folder: Path) -> None:
         """Remove a folder of :meth:`scratch`, and what processes that are gone have left."""
         shutil.rmtree(folder, ignore_errors=True)
-        self.clear()
+        self._sweep(lambda pid: not Path("/proc", pid).exists())
 
     def clear(self) -> None:
-        """Remove temporary files of this process, and of processes that are gone."""
+        """Remove all temporary files of this process: nothing of it may be at work any more."""
+        self._sweep(lambda pid: pid == str(os.getpid()))
+
+    def _sweep(self, unwanted: Callable[[str], bool]) -> None:
         for left in (self.root / "tmp").glob("*-*"):
             pid = left.name.partition("-")[0]
-            gone = pid.isdigit() and not Path("/proc", pid).exists()
-            if gone or pid == str(os.getpid()):
+            if pid.isdigit() and unwanted(pid):
                 shutil.rmtree(left, ignore_errors=True)
                 with contextlib.suppress(OSError):
                     left.unlink()  # half an entry

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def test_the_choice_is_within_the_budget_and_lays_out_apart(program, count, budg
         (start, start + padded(steps[step]["sizes"][output]) * count)
         for step, output, start in offsets
     ]
-    for (_, end), (start, _) in zip(ends, ends[1:], strict=False):
+    for (_, end), (start, _) in pairwise(ends):
         assert end == start
     assert all(start % 64 == 0 for start, _ in ends)
 

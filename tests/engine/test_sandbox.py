@@ -81,12 +81,16 @@ def test_a_damaged_evaluation_is_run_again(make_engine, images, store):
 
 def test_a_mutant_that_ruins_the_weights_ruins_only_its_own(make_engine, images):
     engine, digest = make_engine(), digest_of(images)
-    baseline = engine.baseline(images, digest)
+    harmless = "graph.relu_to_sigmoid@clip#1"
+    before = engine.evaluate(harmless, images, digest)
 
-    ruined = engine.evaluate("device.ruins_weights@matmul#1", images, digest)
-    identity = engine.evaluate("identity", images, digest)
+    ruined = engine.evaluate("device.ruins_weights@matmul#1", images, "other digest")
+    after = engine.evaluate(harmless, images, "other digest")
+    identity = engine.evaluate("identity", images, "other digest")
 
     assert np.isnan(ruined.outputs["probabilities"]).any()
+    assert np.array_equal(after.outputs["probabilities"], before.outputs["probabilities"])
+    baseline = engine.baseline(images, digest)
     assert np.array_equal(identity.outputs["probabilities"], baseline.outputs["probabilities"])
 
 

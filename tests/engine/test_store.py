@@ -125,7 +125,12 @@ def test_what_a_killed_process_leaves_is_swept_by_the_next(store):
 
     store.remove(mine)
 
-    assert sorted((store.root / "tmp").iterdir()) == [living]
+    # another engine of this process may be at work
+    assert list((store.root / "tmp").iterdir()) == [living]
+
+    store.clear()
+
+    assert list((store.root / "tmp").iterdir()) == []
 
 
 def test_it_keeps_itself_out_of_version_control(store):

@@ -111,8 +111,7 @@ def test_an_end_that_goes_away_is_closed(sent, pair):
     with pytest.raises(wire.Closed):
         wire.receive(pair[1], deadline=time.monotonic() + 5)
     with pytest.raises(wire.Closed):
-        for _ in range(3):
-            wire.send(pair[1], "anyone there?")
+        wire.send(pair[1], "anyone there?")
 
 
 def test_the_watch_is_called_while_waiting_and_may_raise(pair):

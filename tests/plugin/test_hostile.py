@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from processes import sandboxes
 from records import verdicts
 
@@ -54,9 +53,7 @@ def test_hostile_mutants_harm_nothing_but_themselves(workers, suite, tmp_path, m
     alone = suite.run(*LIMITS, f"--mutatenn-operators={HARMLESS}", apart=True)
     before = tree(suite.path)
 
-    result = suite.run(
-        *workers, *LIMITS, f"--mutatenn-operators={HARMLESS},{HOSTILE}", apart=True
-    )
+    result = suite.run(*workers, *LIMITS, f"--mutatenn-operators={HARMLESS},{HOSTILE}", apart=True)
 
     assert result.ret == pytest.ExitCode.OK
     found = {
@@ -70,7 +67,7 @@ def test_hostile_mutants_harm_nothing_but_themselves(workers, suite, tmp_path, m
     for name, (_, reason) in EXPECTED.items():
         assert reason in found[name]["reason"], name
     assert found["fills_memory"]["outcome"] == "out_of_memory"
-    assert "sixty-four characters" in found["scribbles"]["stderr"]
+    assert "sixty-four characters" in found["babbles"]["stderr"]
     assert found["babbles"]["stderr"].startswith("[... ")
     assert len(found["babbles"]["stderr"]) < 10_000
     # the others' verdicts are what they are without such neighbours

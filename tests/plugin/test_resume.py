@@ -65,7 +65,9 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_the_same_command_again_ends_with_the_same_report(how, suite, whole, tmp_path, store_folder):
+def test_the_same_command_again_ends_with_the_same_report(
+    how, suite, whole, tmp_path, store_folder
+):
     if not whole.exists():
         out = finished(start(suite, store_folder, whole))
         assert whole.exists(), out

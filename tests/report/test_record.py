@@ -6,6 +6,7 @@ import pytest
 
 from pytest_mutatenn.report import json as writer
 from pytest_mutatenn.report.record import Gathered, build_record
+from pytest_mutatenn.tally import Tally
 
 CELL = "llvm-O2"
 
@@ -13,15 +14,30 @@ CELL = "llvm-O2"
 def row(mutant, test, result, order=0, cell=CELL, **more):
     reason = more.pop("reason", "")
     return {
-        **{"model": "m", "cell": cell, "mutant": mutant, "test": test, "order": order},
-        **{"result": result, "reason": reason, "verdict": "", "stats": {}, **more},
+        "model": "m",
+        "cell": cell,
+        "mutant": mutant,
+        "test": test,
+        "order": order,
+        "result": result,
+        "reason": reason,
+        "verdict": "",
+        "stats": {},
+        **more,
     }
 
 
 def entry(name, category="stores", stage="kernel"):
     return {
-        **{"id": name, "operator": name.partition("@")[0], "category": category, "stage": stage},
-        **{"kernel": "k", "site": 1, "layers": ["k"], "before": "a", "after": "b"},
+        "id": name,
+        "operator": name.partition("@")[0],
+        "category": category,
+        "stage": stage,
+        "kernel": "k",
+        "site": 1,
+        "layers": ["k"],
+        "before": "a",
+        "after": "b",
     }
 
 
@@ -102,7 +118,11 @@ def test_of_the_same_code_the_first_in_the_plan_stands_for_all():
     assert there(record, 1)["infected"] is None
     assert record["excluded"]["DUPLICATE"] == 1
     assert record["score"]["overall"] == {
-        **{"detected": 1, "survived": 0, "score": 100.0, "low": None, "high": None}
+        "detected": 1,
+        "survived": 0,
+        "score": 100.0,
+        "low": None,
+        "high": None,
     }
 
 
@@ -159,3 +179,14 @@ def test_a_sample_has_an_interval():
     found = build(rows, {CELL: plan("x@k#1", "y@k#1")}, sampled=True)["score"]["overall"]
     # Wilson's interval of one in two
     assert (found["low"], found["high"]) == pytest.approx((9.4531, 90.5469), abs=1e-3)
+
+
+def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
+    tally = Tally(None, [], 2)
+    read = {"id": "m", "dataset": {"count": 3}}
+    unread = {"id": "m", "dataset": None}
+    for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
+        tally.add_process({"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}})
+
+    assert tally.gathered.models["m"]["dataset"] == {"count": 3}
+    assert tally.gathered.counters == {"steps": 6}
