@@ -187,6 +187,10 @@ class Grid:
                     f"The marker mutatenn has no argument {name!r}.{hint} It takes "
                     f"{', '.join(MARKER_ARGUMENTS)}."
                 )
+        if isinstance(arguments.get("preprocess"), Mapping):
+            from pytest_mutatenn.model.images import check_keys
+
+            check_keys(arguments["preprocess"])
         settings = self.settings
         merged = {"model": settings.model, "inputs": settings.inputs}
         given = {

@@ -1,4 +1,4 @@
-"""A network of two inputs, one of them integers, and two outputs, from the model to the verdicts."""
+"""A network of two inputs, one of them integers, and two outputs, all the way to verdicts."""
 
 import json
 

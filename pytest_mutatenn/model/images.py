@@ -21,6 +21,13 @@ _KEYS = ("resize", "crop", "scale", "mean", "std", "layout", "channels")
 _CHANNELS = {"RGB": 3, "BGR": 3, "L": 1}
 
 
+def check_keys(given: Mapping[str, Any]) -> None:
+    """Raise MutatennError for a key that no preprocessing has, naming the nearest."""
+    for key in given:
+        if key not in _KEYS:
+            raise MutatennError(f"preprocess: unknown key {key!r}{nearest(str(key), _KEYS)}")
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """How pixels become the values of one network input; `parse` reads the user's mapping.
@@ -78,9 +85,7 @@ class Preprocess:
         MutatennError
             An unknown key, a value of another kind, or an input that is no image.
         """
-        for key in given:
-            if key not in _KEYS:
-                raise MutatennError(f"preprocess: unknown key {key!r}{nearest(str(key), _KEYS)}")
+        check_keys(given)
         layout = _layout(given.get("layout"), name, shape)
         count, height, width = shape[1:] if layout == "NCHW" else (shape[3], shape[1], shape[2])
         channels = given.get("channels", "L" if count == 1 else "RGB")
