@@ -211,20 +211,23 @@ class Grid:
         )
         key = repr((source.digest, str(bases["inputs"]), sorted(_stable(merged).items())))
         if key not in self.subjects:
-            self.subjects[key] = Subject(self._id(source), source, merged, bases["inputs"])
+            self.subjects[key] = Subject(
+                self._id(source, given.get("shapes") or {}), source, merged, bases["inputs"]
+            )
         return self.subjects[key]
 
-    def _id(self, source: ModelSource) -> str:
-        """The network's id, its own for every network."""
+    def _id(self, source: ModelSource, shapes: Mapping[str, Sequence[int]]) -> str:
+        """The network's id, its own for every network and its shapes."""
+        wanted = _network(source, shapes)
+        taken = {}
         for subject in self.subjects.values():
-            if subject.model.digest == source.digest:
-                return subject.id
-        taken = {subject.id for subject in self.subjects.values()}
-        name, number = source.id, 1
-        while name in taken:
-            number += 1
-            name = f"{source.id}_{number}"
-        return name
+            taken[subject.id] = _network(subject.model, subject.shapes)
+        for name, network in taken.items():
+            if network == wanted:
+                return name
+        if source.id not in taken:
+            return source.id
+        return f"{source.id}_{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
 
     # -- engines ------------------------------------------------------------------------------
 
@@ -261,6 +264,10 @@ class Grid:
         """The engine, if it has been asked for."""
         return self._engines.get(_engine_key(subject, cell))
 
+    def plan_of(self, subject: Subject, cell: Cell) -> CellPlan | None:
+        """The plan, if it has been asked for."""
+        return self.plans.get(_engine_key(subject, cell))
+
     def close(self) -> None:
         """End every process."""
         for engine in self._engines.values():
@@ -290,7 +297,7 @@ class Grid:
         MutatennError
             If ``--mutatenn-mutants`` names what is not there.
         """
-        key = (subject.model.digest, cell)
+        key = _engine_key(subject, cell)
         if key not in self.plans:
             settings = self.settings
             found = self.engine(subject, cell).list_mutants(
@@ -363,7 +370,11 @@ def sample(
 
 
 def _engine_key(subject: Subject, cell: Cell) -> tuple[str, Cell]:
-    return f"{subject.model.digest} {sorted(subject.shapes.items())}", cell
+    return _network(subject.model, subject.shapes), cell
+
+
+def _network(model: ModelSource, shapes: Mapping[str, Sequence[int]]) -> str:
+    return f"{model.digest} {sorted((name, tuple(shape)) for name, shape in shapes.items())}"
 
 
 def _left_out(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from pytest_mutatenn.session import RUN
 if TYPE_CHECKING:
     from pytest_mutatenn.session import Session
 
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # of an object in memory: another on every run
 _REASON = 500  # characters of a failed assertion that the report keeps
 
 
@@ -33,6 +35,12 @@ def read_row(
         model, cell, _ = run.key
         session.known.set_green((model, cell, run.test), result == "passed")
         _attach(report, run, result, _message(report) if result != "passed" else "")
+        return
+    if run.broken:
+        # an error, even where the test has swallowed it
+        report.outcome = "failed"
+        report.longrepr = report.longrepr or run.broken
+        _attach(report, run, "error", run.broken)
         return
     died = call.excinfo is not None and call.excinfo.errisinstance(MutantDied)
     if run.decided is not None and (died or report.skipped or report.when == "call"):
@@ -113,7 +121,7 @@ def _message(report: pytest.TestReport) -> str:
     else:
         crash = getattr(report.longrepr, "reprcrash", None)
         text = crash.message if crash is not None else report.longreprtext
-    text = text.strip()
+    text = _ADDRESS.sub("0x...", text.strip())
     return text if len(text) <= _REASON else text[:_REASON] + " ..."
 
 

@@ -168,7 +168,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
                 continue
             models[subject.id] = _model(subject, info)
             cells[cell.id] = _cell(cell, info)
-            plan = grid.plans.get((subject.model.digest, cell))
+            plan = grid.plan_of(subject, cell)
             if plan is not None:
                 plans.append([subject.id, cell.id, vars(plan)])
     return {

@@ -92,11 +92,7 @@ def without_units(func: PrimFunc) -> PrimFunc:
             return node
         return node.a if np.float32(unit.value) == 1 else node
 
-    return (
-        func
-        if __import__("os").environ.get("NOU")
-        else func.with_body(structural_map(func.body, [(prim.Mul, visit)]))
-    )
+    return func.with_body(structural_map(func.body, [(prim.Mul, visit)]))
 
 
 def _before_device_stage() -> list[Any]:

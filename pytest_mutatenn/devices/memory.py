@@ -50,6 +50,11 @@ def guarded(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return whole[first : first + size].view(kind)[: math.prod(shape)].reshape(shape)
 
 
+def poison(tensor: np.ndarray) -> None:
+    """Make a tensor what one is that has not been written."""
+    tensor.reshape(-1).view(np.uint8).fill(_POISON)
+
+
 def guarded_copy(array: np.ndarray) -> np.ndarray:
     """Copy an array to a guarded tensor."""
     tensor = guarded(array.shape, array.dtype.str)

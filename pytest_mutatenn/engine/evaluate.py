@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -94,7 +95,8 @@ class Engine:
                 "store": str(self.store.root),
             }
             self._zygote = Zygote(order, self.threads, self._scratch)
-            info = self._zygote.info
+            # as it comes back from the store, so that a report is the same cold and warm
+            info = json.loads(json.dumps(self._zygote.info, sort_keys=True))
             self.counters.add(info.pop("counters"))
             info.pop("seconds")
             info.pop("number")
@@ -212,9 +214,12 @@ class Engine:
             Keep the baseline's activations for these inputs: many mutants will run on them.
         """
         program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
-        # the identity must run for itself: that its outputs are the baseline's is what it shows
-        own = mutant if mutant == "identity" else ""
-        key = _combine(program, digest, self.info["fingerprint"], own or "")
+        # what is kept beside the outputs is relative to a baseline; and the identity must run for
+        # itself: that its outputs are the baseline's is what it shows
+        role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
+        # a program knows its tensors by position, inputs and outputs are given by name
+        names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
+        key = _combine(program, digest, self.info["fingerprint"], role, names)
         baseline = 0.0
         if mutant is not None:
             reference = self.baseline(arrays, digest, keep=keep)

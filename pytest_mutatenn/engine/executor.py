@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref
-from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy
+from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison
 from pytest_mutatenn.engine.activations import padded
 
 Kernels = Mapping[str, Callable[..., Any]]
@@ -37,13 +37,17 @@ class Loaded:
         Kernel name -> the loaded function.
     leaves
         Digests of weights and literals.
+    mutated
+        The kernels whose code is not the baseline's; what they do not write is poison on each run.
     """
 
     program: Program
     code: Mapping[str, str]
     kernels: Kernels
     leaves: Leaves
+    mutated: frozenset[str] = frozenset()
     _buffers: dict[int, list[Any]] = field(default_factory=dict, repr=False)
+    _memory: dict[int, list[np.ndarray]] = field(default_factory=dict, repr=False)
     _leaf_tensors: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def leaf(self, ref: Ref) -> Any:
@@ -57,16 +61,20 @@ class Loaded:
     def buffers(self, index: int) -> list[Any]:
         """The tensors that a step writes, the same for every input."""
         if index not in self._buffers:
-            self._buffers[index] = [
-                as_tensor(guarded(spec.shape, spec.dtype))
-                for spec in self.program.steps[index].outputs
+            self._memory[index] = [
+                guarded(spec.shape, spec.dtype) for spec in self.program.steps[index].outputs
             ]
+            self._buffers[index] = [as_tensor(array) for array in self._memory[index]]
         return self._buffers[index]
 
     def run_step(self, index: int, args: Sequence[Any]) -> list[Any]:
         """Run a step on its arguments; give what it wrote."""
         out = self.buffers(index)
-        self.kernels[self.program.steps[index].kernel](*args, *out)
+        kernel = self.program.steps[index].kernel
+        if kernel in self.mutated:
+            for array in self._memory[index]:
+                poison(array)
+        self.kernels[kernel](*args, *out)
         return out
 
 
@@ -203,11 +211,11 @@ class MutantRun:
         self.mutant = mutant
         self.activations = activations
         base = baseline.loaded
-        self._known: dict[tuple[str, tuple[Identity, ...]], int] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
         self._everything = everything
         for index, step in enumerate(() if everything else base.program.steps):
             identities = tuple(self._leaf(base, ref) for ref in step.args)
-            self._known.setdefault((base.code[step.kernel], identities), index)
+            self._known.setdefault((base.code[step.kernel], identities, step.outputs), index)
         theirs = {place: i for i, place in enumerate(places(base.program))}
         self._aligned = [theirs.get(place) for place in places(mutant.program)]
         self._constant = mutant.program.constant_steps()
@@ -236,7 +244,7 @@ class MutantRun:
             if index in steps:
                 continue
             identities = tuple(self._identity(ref, steps) for ref in step.args)
-            base = self._known.get((self.mutant.code[step.kernel], identities))
+            base = self._known.get((self.mutant.code[step.kernel], identities, step.outputs))
             if base is not None:
                 steps[index] = ("base", base, 0)
                 reused += not self._constant[index]
@@ -244,7 +252,7 @@ class MutantRun:
             args = [self._value(ref, steps, made, memo, inputs, sample) for ref in step.args]
             made[index] = self.mutant.run_step(index, args)
             ran += not self._constant[index]
-            same = self._same_as_baseline(index, made[index], sample)
+            same = self._same_as_baseline(index, made[index], memo, inputs, sample)
             steps[index] = ("own", index, 0) if same is None else ("base", same, 0)
             infected |= same is None
             if self._constant[index]:
@@ -324,20 +332,31 @@ class MutantRun:
             return None
         return self.activations.tensor(self.baseline.loaded.program, index, output, sample)
 
-    def _same_as_baseline(self, index: int, made: list[Any], sample: int) -> int | None:
-        """The baseline's step of the same place, if its result is the same to the bit."""
+    def _same_as_baseline(
+        self,
+        index: int,
+        made: list[Any],
+        memo: dict[int, list[Any]],
+        inputs: Sequence[Any],
+        sample: int,
+    ) -> int | None:
+        """The baseline's step of the same place, if its result is the same to the bit.
+
+        Without activations nothing is compared: the baseline's result would have to be computed.
+        """
         step = self.mutant.program.steps[index]
         base = self._aligned[index]
-        if (
-            self._everything
-            or base is None
-            or self.baseline.loaded.program.steps[base].outputs != step.outputs
-        ):
+        if self._everything or base is None:
+            return None
+        if self.activations is None and base not in self.baseline.constants:
+            return None
+        if self.baseline.loaded.program.steps[base].outputs != step.outputs:
             return None
         for output, tensor in enumerate(made):
-            constants = self.baseline.constants.get(base)
-            theirs = constants[output].numpy() if constants else self._kept(base, output, sample)
-            if theirs is None or not same_bits(tensor.numpy(), theirs):
+            theirs = self._kept(base, output, sample)
+            if theirs is None:
+                theirs = self._baseline_value(base, output, memo, inputs, sample).numpy()
+            if not same_bits(tensor.numpy(), theirs):
                 return None
         return base
 

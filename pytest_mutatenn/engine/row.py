@@ -68,6 +68,8 @@ class Row:
         fds, keep = ([kept[0]], kept[1]) if kept is not None else ([], None)
         reply = self._ask({"do": "run", "keep": keep}, arrays, fds=fds, seconds=allowed)
         if isinstance(reply, Failure):
+            # other inputs get a child of their own: this answer says nothing of them
+            self._child, self._prepared, self._failure = None, False, None
             return reply
         value = reply.value
         counters = self._engine.counters

@@ -278,7 +278,8 @@ class Workshop:
             for name, (digest, path) in compiled.items()
         }
         leaves = self._leaves(program)
-        loaded = Loaded(program, code, kernels, leaves)
+        mutated = frozenset(name for name, digest in code.items() if digest not in ours)
+        loaded = Loaded(program, code, kernels, leaves, mutated)
         return Prepared(loaded, program.digest(code, leaves), before, after)
 
     def _leaves(self, program: Program) -> Leaves:

@@ -69,7 +69,7 @@ def build_record(
         Whether the mutants are a sample.
     """
     rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
-    for row in gathered.rows:
+    for row in _with_twins(_one_of_each(gathered.rows)):
         rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
     green = _green(gathered.rows)
     mutants = _mutants(gathered, rows, green, full_matrix)
@@ -86,6 +86,40 @@ def build_record(
         "excluded": _excluded(gathered, mutants),
         "counters": dict(sorted(gathered.counters.items())),
     }
+
+
+def _one_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows in order; of a row that several workers ran, the first that ran to a result."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    ranked = sorted(rows, key=lambda r: (r["order"], r["test"], r["result"] == "spared"))
+    for row in ranked:
+        found.setdefault((row["model"], row["cell"], row["mutant"], row["test"]), row)
+    return list(found.values())
+
+
+def _with_twins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that a worker left out as duplicates, with what the same code did on the same test.
+
+    Which of several mutants with one code a worker meets first is chance; which of them stands
+    for the others in the report is not.
+    """
+    done: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        if row["mutant"] in CHECKS or row.get("verdict") == Verdict.DUPLICATE.name:
+            continue
+        if row["result"] in ("passed", "failed", "verdict"):
+            done.setdefault(_twins(row), row)
+    return [
+        {**done[_twins(row)], "mutant": row["mutant"]}
+        if row.get("verdict") == Verdict.DUPLICATE.name and _twins(row) in done
+        else row
+        for row in rows
+    ]
+
+
+def _twins(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    code = (row.get("stats") or {}).get("code_digest") or row["mutant"]
+    return row["model"], row["cell"], code, row["test"]
 
 
 def _green(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, bool]]:

@@ -53,8 +53,8 @@ def _checks(record: Mapping[str, Any], line: Write) -> None:
     for entry in record["baseline"]:
         if entry["outcome"] in ("failed", "error"):
             what = "fails" if entry["outcome"] == "failed" else "cannot run"
-            where = f"on the baseline of {entry['cell']}"
-            line(f"{entry['test']} {what} {where}: it kills nothing there", yellow=True)
+            text = f"baseline of {entry['cell']}: {entry['test']} {what}, and kills nothing there"
+            line(text, yellow=True)
     for check in record["checks"]:
         if check["id"] == "canary" and check["verdict"] == "SURVIVED":
             line(
