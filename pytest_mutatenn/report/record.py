@@ -69,16 +69,17 @@ def build_record(
         Whether the mutants are a sample.
     """
     rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
-    for row in _with_twins(_one_of_each(gathered.rows)):
+    everything = _one_of_each(gathered.rows)
+    for row in _with_twins(everything):
         rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
-    green = _green(gathered.rows)
+    green = _green(everything)
     mutants = _mutants(gathered, rows, green, full_matrix)
     return {
         "schema": SCHEMA,
         "run": dict(run),
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
-        "baseline": _baseline(gathered.rows),
+        "baseline": _baseline(everything),
         "checks": _checks(rows, green),
         "mutants": mutants,
         "absent": _absent(gathered),

@@ -150,7 +150,8 @@ def test_lf_runs_again_what_failed_and_no_kill(suite):
 
     again = suite.run(FEW, "--lf", "-v")
 
-    assert [line.split()[:2] for line in ids(again) if "FAILED " not in line[:7]] == [
+    rows = [line for line in ids(again) if line.startswith("test_red.py::test_red[")]
+    assert [line.split()[:2] for line in rows] == [
         ["test_red.py::test_red[llvm-O2-baseline]", "FAILED"]
     ]
 
@@ -310,6 +311,54 @@ def test_two_networks_in_one_session(suite):
         "second": "SURVIVED",
         "tiny": "KILLED",
     }
+
+
+def test_two_networks_of_one_name_do_not_share_their_kills(suite):
+    folder = suite.path / "other"
+    folder.mkdir()
+    network = (suite.path / "tiny.onnx").read_bytes()
+    (folder / "tiny.onnx").write_bytes(network.replace(b"tiny", b"tinY"))
+    (folder / "test_weak.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.mutatenn(model='tiny.onnx', inputs='../tiny.npz')\n"
+        "def test_sum(predictions):\n"
+        "    assert abs(predictions.scores.sum(1) - 1).max() < 1e-5\n"
+    )
+
+    result = suite.run("--mutatenn-mutants=graph.relu_to_sigmoid@*")
+
+    found = {m["model"]: m["cells"]["llvm-O2"]["verdict"] for m in result.report["mutants"]}
+    assert sorted(found.values()) == ["KILLED", "SURVIVED"]
+    assert len(result.report["models"]) == 2
+
+
+def test_an_error_of_the_machinery_is_no_kill_even_if_the_test_swallows_it(project):
+    project.write(
+        conftest="""
+from pytest_mutatenn.engine.evaluate import Engine
+run = Engine._run
+def broken(self, mutant, *args):
+    if mutant and mutant != "identity":
+        raise OSError("no space left")
+    return run(self, mutant, *args)
+Engine._run = broken
+""",
+        test_swallow=HEAD
+        + """
+import numpy as np
+def test_swallow(model):
+    try:
+        model(np.zeros((1, 1, 8, 8), np.float32))
+    except Exception:
+        pass
+""",
+    )
+
+    result = project.run("--mutatenn-mutants=graph.relu_to_sigmoid@*")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    verdicts = {m["cells"]["llvm-O2"]["verdict"] for m in result.report["mutants"]}
+    assert verdicts == {"SKIPPED"}
 
 
 def test_other_parameters_of_a_test_stay_in_its_name(project):

@@ -190,3 +190,31 @@ def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
     assert tally.gathered.counters == {"steps": 6}
+
+
+def test_mutants_that_left_each_other_out_as_duplicates_keep_one_verdict():
+    # two workers: each met another of the two first, on another test
+    code = {"stats": {"code_digest": "same"}}
+    rows = [
+        *GREEN,
+        row("x@k#1", "a", "passed", **code),
+        row("y@k#1", "a", "verdict", verdict="DUPLICATE", reason="the same code as x@k#1", **code),
+        row("x@k#1", "b", "verdict", 1, verdict="DUPLICATE", reason="the same as y@k#1", **code),
+        row("y@k#1", "b", "failed", 1, **code),
+    ]
+
+    record = build(rows, {CELL: plan("x@k#1", "y@k#1")})
+
+    assert there(record, 0)["verdict"] == "KILLED"
+    assert (there(record, 0)["survived"], there(record, 0)["killed_by"]) == (["a"], ["b"])
+    assert there(record, 1)["verdict"] == "DUPLICATE"
+    assert record["score"]["overall"]["detected"] == 1
+
+
+def test_a_row_that_several_workers_ran_counts_once():
+    rows = [*GREEN, *GREEN, *2 * [row("x@k#1", "a", "failed")]]
+
+    record = build(rows, {CELL: plan("x@k#1")})
+
+    assert len(record["baseline"]) == 2
+    assert there(record)["killed_by"] == ["a"]
