@@ -50,10 +50,15 @@ def fix_addresses() -> None:
         os.execv(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]])
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent goes: no process is left behind."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Ask the kernel to kill this process when its parent goes: no process is left behind.
+
+    A parent that was gone before the kernel was asked is noticed by its number.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os._exit(70)
 
 
 def adopt_orphans() -> None:
@@ -173,6 +178,7 @@ def _in_a_thread(work: Callable[[], None]) -> None:
 
 def _serve(sock: socket.socket, workshop: Workshop) -> None:
     children: set[int] = set()
+    zygote = os.getpid()
     while True:
         request, _, fds = wire.receive(sock)
         if request["do"] == "fork":
@@ -180,6 +186,7 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
             pid = os.fork()
             if pid == 0:
                 sock.close()
+                die_with_parent(zygote)
                 _child(child, errors, workshop, request)
             os.close(child)
             os.close(errors)
@@ -200,7 +207,6 @@ def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) ->
     code = 70
     try:
         os.setsid()
-        die_with_parent()
         pid = os.getpid()
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
