@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
@@ -25,7 +26,6 @@ MARKER_ARGUMENTS = (
     "model", "inputs", "labels", "shapes", "output", "preprocess", "limit", "seed",
 )  # fmt: skip
 
-CHECKS = ("identity", "canary")
 _LIVE_ENGINES = 2  # the cell at hand and the reference
 
 

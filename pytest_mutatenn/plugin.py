@@ -186,10 +186,6 @@ def pytest_report_teststatus(
     return words_of(status)
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Nothing here: see :class:`_Gather`, which knows the config."""
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Gather rows where they end: in the controller, or in the only process."""
@@ -254,16 +250,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     tally = config.stash.get(_TALLY, None)
     if tally is None or tally.record is None:
         return
+    from pytest_mutatenn.operators.registry import CATEGORIES
     from pytest_mutatenn.report.terminal import write_summary
-    from pytest_mutatenn.report.titles import CATEGORY_TITLES
 
     if not tally.record["baseline"] and not tally.errors and not tally.settings.reports:
         return
     terminalreporter.section("mutation testing")
     verbose = config.get_verbosity() > 0
-    write_summary(
-        tally.record, terminalreporter.write_line, titles=CATEGORY_TITLES, verbose=verbose
-    )
+    write_summary(tally.record, terminalreporter.write_line, titles=CATEGORIES, verbose=verbose)
     for text in tally.written:
         terminalreporter.write_line(text)
     for text in tally.errors:

@@ -12,6 +12,7 @@ from tvm import relax, tirx
 from tvm.ir import IRModule
 from tvm.tirx import PrimFunc
 
+from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.errors import MutatennError
 
 MAIN = "main"
@@ -149,14 +150,6 @@ class Leaves:
         if ref.kind == "const":
             return self.constants[ref.index]
         return f"input {ref.index}"
-
-
-def combine(*parts: str) -> str:
-    """256-bit digest of a sequence of strings."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(f"{len(part)}:{part}".encode())
-    return digest.hexdigest()
 
 
 def digests_of(arrays: Sequence[np.ndarray]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
@@ -68,7 +69,7 @@ class Engine:
         self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, tuple[int, list[Any]]] = {}
         operators = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.operator_files]
-        self.key = _combine(
+        self.key = combine(
             code_version(),
             host(),
             self.model.digest,
@@ -157,7 +158,7 @@ class Engine:
             "order": order,
             "positions": list(positions),
         }
-        key = _combine(self.key, repr(sorted(request.items())))
+        key = combine(self.key, repr(sorted(request.items())))
         stored = self.store.get_json("lists", key)
         if stored is None:
             with contextlib.closing(self.fork()) as child:
@@ -174,7 +175,7 @@ class Engine:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
         found = self._recipes.get(mutant)
         if found is None:
-            key = _combine(self.key, mutant)
+            key = combine(self.key, mutant)
             stored = self.store.get_json("recipes", key)
             if stored is not None:
                 found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
@@ -219,7 +220,7 @@ class Engine:
         role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
         # a program knows its tensors by position, inputs and outputs are given by name
         names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
-        key = _combine(program, digest, self.info["fingerprint"], role, names)
+        key = combine(program, digest, self.info["fingerprint"], role, names)
         baseline = 0.0
         if mutant is not None:
             reference = self.baseline(arrays, digest, keep=keep)
@@ -339,10 +340,3 @@ class Engine:
         }
         arrays = {f"output {i}": array for i, array in enumerate(result.outputs.values())}
         self.store.put_arrays("evaluations", key, value, {"latency": result.latency, **arrays})
-
-
-def _combine(*parts: str) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(f"{len(part)}:{part}".encode())
-    return digest.hexdigest()

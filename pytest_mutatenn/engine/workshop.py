@@ -11,11 +11,12 @@ from typing import Any
 import tvm_ffi
 
 from pytest_mutatenn.compiler import sites
+from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
 from pytest_mutatenn.compiler.lower import Lowering, choose, program_of, wanted_places
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
-from pytest_mutatenn.compiler.program import Leaves, Program, combine, digests_of
+from pytest_mutatenn.compiler.program import Leaves, Program, digests_of
 from pytest_mutatenn.compiler.schedules import schedule
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine.executor import BaselineRun, Loaded

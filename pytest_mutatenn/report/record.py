@@ -9,9 +9,9 @@ from typing import Any
 
 from pytest_mutatenn.analysis.score import Score, score
 from pytest_mutatenn.analysis.verdict import Judgement, RowResult, Verdict, judge
+from pytest_mutatenn.compiler.mutant import CHECKS
 
 SCHEMA = "mutatenn/1"
-CHECKS = ("identity", "canary")
 
 _STATS = (
     "outcome",

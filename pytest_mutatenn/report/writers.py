@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.errors import MutatennError, nearest
 
-_NO_WRITERS = ("listing", "record", "terminal", "titles", "writers")
+_NO_WRITERS = ("listing", "record", "terminal", "writers")
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def parse_destination(text: str) -> Destination:
     """
     kind, _, target = text.partition(":")
     if kind not in kinds():
-        near = difflib.get_close_matches(kind, kinds(), n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = nearest(kind, kinds())
         raise MutatennError(
             f"--mutatenn-report: unknown type {kind!r}.{hint} Types: {', '.join(kinds())}."
         )
