@@ -88,7 +88,8 @@ def options_table() -> str:
 
 def operators_page() -> str:
     """The page docs/operators.md."""
-    from pytest_mutatenn.operators.registry import CATEGORIES, load
+    from pytest_mutatenn.operators.catalogue import load
+    from pytest_mutatenn.operators.registry import CATEGORIES
 
     operators = load().values()
     parts = [_INTRODUCTION]

@@ -8,7 +8,7 @@ from typing import Any
 from pytest_mutatenn.compiler.graph import graph_changes
 from pytest_mutatenn.compiler.mutant import Mutant, Site
 from pytest_mutatenn.engine.workshop import Workshop
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 from pytest_mutatenn.operators.registry import Operator
 
 Entry = dict[str, Any]
@@ -36,7 +36,7 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     MutatennError
         If the selection names an unknown operator.
     """
-    chosen = registry.select(workshop.operators, request["operators"])
+    chosen = catalogue.select(workshop.operators, request["operators"])
     mutants: list[Entry] = []
     absent: list[Entry] = []
     for stage, op in chosen:

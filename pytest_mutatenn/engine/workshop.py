@@ -23,7 +23,7 @@ from pytest_mutatenn.engine.executor import BaselineRun, Loaded
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import InternalError
 from pytest_mutatenn.model.onnx_import import import_onnx
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 from pytest_mutatenn.operators.registry import Operator
 
 
@@ -112,7 +112,7 @@ class Workshop:
     def __post_init__(self) -> None:
         order = self.order
         self.store = Store(Path(order.store))
-        self.operators = registry.load(Path(file) for file in order.operator_files)
+        self.operators = catalogue.load(Path(file) for file in order.operator_files)
         self.device = open_device(order.device)
         self.opt = OptLevel(
             order.opt_level, frozenset(order.disabled_passes), frozenset(order.required_passes)

@@ -1,1 +1,1 @@
-"""The catalogue of mutation operators: one family a file, found by :mod:`.registry`."""
+"""The catalogue of mutation operators: one family a file, found by :mod:`.catalogue`."""

@@ -1,23 +1,18 @@
-"""What a mutation operator is, and where all of them are found.
+"""What a mutation operator is, and how one is defined.
 
 An operator is a function from an IR node to its replacements. The decorator records what the
 function does not say: its id, its category, the stages it serves and the nodes it is asked about.
-Walking, counting and applying are :mod:`pytest_mutatenn.compiler.sites`' business.
+Walking, counting and applying are :mod:`pytest_mutatenn.compiler.sites`' business, finding and
+selecting :mod:`pytest_mutatenn.operators.catalogue`'s.
 """
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 import functools
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import pkgutil
-import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +37,7 @@ CATEGORIES = {
 ROLES = ("value", "index", "condition", "extent")
 """Where in a kernel an expression stands; see :func:`operator`."""
 
-Replacements = Callable[[Any], Iterator[Any]]
+Replacements = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,8 @@ class Operator:
         Executable IR: called with fresh variables, gives a node and its first replacement.
     replacements
         The function: yields the replacements of one node, none where it does not apply.
+    parameters
+        What the user may set, by name: the function's keyword-only arguments and their values.
     summary
         The first line of the function's docstring.
     origin
@@ -83,12 +80,26 @@ class Operator:
     groups: frozenset[str]
     example: Callable[..., tuple[Any, Any]] | None
     replacements: Replacements
+    parameters: Mapping[str, Any]
     summary: str
     origin: Path
     version: str
 
 
-_REGISTRY: dict[str, Operator] = {}
+REGISTRY: dict[str, Operator] = {}
+ON_DEMAND: list[Callable[[str], bool]] = []
+
+
+def on_demand(define: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Register a family whose ids follow a grammar and are too many to be listed.
+
+    Parameters
+    ----------
+    define
+        Called with an id that no operator has; defines the operator and says so, or returns False.
+    """
+    ON_DEMAND.append(define)
+    return define
 
 
 def operator(
@@ -124,6 +135,9 @@ def operator(
         are int32, all others float32; in stage ``graph`` all are float32 tensors) and returns a
         node and its first replacement. The generic test runs it, the documentation prints it.
 
+    The function may have keyword-only arguments with defaults, numbers or words: its parameters,
+    which the user sets by ``mutatenn_parameters`` as ``name.parameter = value``.
+
     Raises
     ------
     MutatennError
@@ -144,7 +158,7 @@ def operator(
 
     def register(function: Replacements) -> Replacements:
         origin = Path(inspect.getsourcefile(function) or "").resolve()
-        taken = _REGISTRY.get(name)
+        taken = REGISTRY.get(name)
         if taken is not None and taken.origin != origin:
             raise MutatennError(
                 f"Operator {name!r} of {origin} is already defined in {taken.origin}. "
@@ -153,7 +167,7 @@ def operator(
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
         if not summary:
             raise MutatennError(f"Operator {name!r} has no docstring; its first line is its help.")
-        _REGISTRY[name] = Operator(
+        REGISTRY[name] = Operator(
             name=name,
             category=category,
             stages=tuple(stages),
@@ -162,6 +176,7 @@ def operator(
             groups=frozenset(groups),
             example=example,
             replacements=_asked(name, origin, function),
+            parameters=_parameters(name, function),
             summary=summary,
             origin=origin,
             version=_version(origin, function),
@@ -171,15 +186,28 @@ def operator(
     return register
 
 
+def _parameters(name: str, function: Replacements) -> dict[str, Any]:
+    found = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            if not isinstance(parameter.default, (int, float, str)):
+                raise MutatennError(
+                    f"Operator {name!r}: its parameter {parameter.name!r} needs a default, a "
+                    "number or a word, which also says its type."
+                )
+            found[parameter.name] = parameter.default
+    return found
+
+
 def _asked(name: str, origin: Path, function: Replacements) -> Replacements:
     """The function; where it is the user's and fails, the message names it and its line."""
     if origin.is_relative_to(Path(__file__).resolve().parent):
         return function
 
     @functools.wraps(function)
-    def replacements(node: Any) -> Iterator[Any]:
+    def replacements(node: Any, **parameters: Any) -> Iterator[Any]:
         try:
-            yield from function(node)
+            yield from function(node, **parameters)
         except MutatennError:
             raise
         except Exception as error:
@@ -203,106 +231,8 @@ def _version(origin: Path, function: Replacements) -> str:
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def load(files: Iterable[Path] = ()) -> dict[str, Operator]:
-    """Import every family of ours and the users' files; give all operators by name, sorted.
-
-    Parameters
-    ----------
-    files
-        Python files of the user's that define operators (a ``conftest.py``, say).
-
-    Raises
-    ------
-    MutatennError
-        If a user's file does not import.
-    """
-    package = importlib.import_module("pytest_mutatenn.operators")
-    for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        importlib.import_module(info.name)
-    for file in files:
-        _import_file(Path(file).resolve())
-    return dict(sorted(_REGISTRY.items()))
-
-
-def _import_file(file: Path) -> None:
-    if any(op.origin == file for op in _REGISTRY.values()):
-        return
-    name = "mutatenn_user_" + hashlib.sha256(str(file).encode()).hexdigest()[:16]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise MutatennError(f"The operator file {file} is no Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except MutatennError:
-        raise
-    except Exception as error:
-        raise MutatennError(
-            f"The operator file {file} could not be imported: {type(error).__name__}: {error}"
-        ) from error
-
-
 def registered_files() -> tuple[Path, ...]:
     """Files outside this package that have registered an operator in this process, sorted."""
     ours = Path(__file__).resolve().parent
-    origins = {op.origin for op in _REGISTRY.values()}
+    origins = {op.origin for op in REGISTRY.values()}
     return tuple(sorted(o for o in origins if not o.is_relative_to(ours)))
-
-
-def select(operators: dict[str, Operator], patterns: str) -> list[tuple[str, Operator]]:
-    """Pick (stage, operator) pairs by a comma-separated list of names, globs and groups.
-
-    A part is an operator's id or a glob over ids, a group (``all``, ``default``, ``mutatenn``), a
-    category or a stage; ``stage.part`` narrows it to a stage; a leading ``-`` takes away (after
-    PIT's ``--mutators``). A list that only takes away starts from ``default``.
-
-    Raises
-    ------
-    MutatennError
-        For a part that names nothing, with the nearest name.
-    """
-    everything = [
-        (stage, op) for stage in STAGES for op in operators.values() if stage in op.stages
-    ]
-    parts = [part.strip() for part in patterns.split(",") if part.strip()]
-    if not parts or all(part.startswith("-") for part in parts):
-        parts = ["default", *parts]
-    chosen: dict[tuple[str, str], Operator] = {}
-    for part in parts:
-        remove, body = part.startswith("-"), part.removeprefix("-")
-        matched = [(stage, op) for stage, op in everything if _matches(body, stage, op)]
-        if not matched and body not in {"all", "default", "mutatenn", *STAGES, *CATEGORIES}:
-            raise MutatennError(_unknown(body, operators))
-        for stage, op in matched:
-            if remove:
-                chosen.pop((stage, op.name), None)
-            else:
-                chosen[stage, op.name] = op
-    return [(stage, op) for stage, op in everything if (stage, op.name) in chosen]
-
-
-def _matches(part: str, stage: str, op: Operator) -> bool:
-    head, dot, rest = part.partition(".")
-    if dot and head in STAGES:
-        return head == stage and _matches(rest, stage, op)
-    return (
-        part == "all"
-        or part in op.groups
-        or part in (stage, op.category)
-        or fnmatch.fnmatchcase(op.name, part)
-    )
-
-
-def _unknown(part: str, operators: dict[str, Operator]) -> str:
-    head, dot, rest = part.partition(".")
-    wanted, prefix = (rest, head + ".") if dot and head in STAGES else (part, "")
-    names = [*operators, "all", "default", "mutatenn", *CATEGORIES, *STAGES]
-    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {prefix + near[0]!r}?" if near else ""
-    groups = dict.fromkeys(["all", "default", "mutatenn", *CATEGORIES, *STAGES])
-    return (
-        f"--mutatenn-operators: unknown operator {part!r}.{hint} "
-        f"Groups: {', '.join(groups)}; "
-        f"operators: {', '.join(operators)}."
-    )

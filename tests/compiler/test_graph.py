@@ -8,10 +8,10 @@ from tvm_ffi import structural_equal
 
 from pytest_mutatenn.compiler.graph import apply_graph, graph_changes, layer_uses, negate_output
 from pytest_mutatenn.compiler.line import bindings_of
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue, registry
 
 op = relax.op
-OPERATORS = registry.load()
+OPERATORS = catalogue.load()
 GRAPH = sorted(name for name, op in OPERATORS.items() if "graph" in op.stages)
 
 
@@ -137,7 +137,7 @@ def test_a_clip_that_does_not_start_at_zero_is_no_relu():
 
 
 def test_a_result_of_another_shape_is_no_site(monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTRY", {})
+    monkeypatch.setattr(registry, "REGISTRY", {})
 
     @registry.operator("shapes", category="layer", stages=["graph"], on="relax.nn.relu")
     def shapes(call):
@@ -147,7 +147,7 @@ def test_a_result_of_another_shape_is_no_site(monkeypatch):
         yield op.tanh(call.args[0])
 
     module = everything()
-    found = list(graph_changes(registry._REGISTRY["shapes"], module))
+    found = list(graph_changes(registry.REGISTRY["shapes"], module))
     assert [(change.number, change.choice) for change in found] == [(1, 2)]
     assert lines(apply_graph(module, found))["relu_0"] == "R.tanh(add_0)"
 

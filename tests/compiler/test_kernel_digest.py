@@ -14,10 +14,10 @@ from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.compiler import kernel, sites
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_units
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 
 LLVM = Target("llvm").with_host(Target("llvm"))
-OPERATORS = {name: op for name, op in registry.load().items() if "kernel" in op.stages}
+OPERATORS = {name: op for name, op in catalogue.load().items() if "kernel" in op.stages}
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 

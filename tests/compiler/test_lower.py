@@ -13,9 +13,9 @@ from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.model.onnx_import import import_onnx
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 
-OPERATORS = registry.load()
+OPERATORS = catalogue.load()
 TARGET = open_device("llvm").target(fast_math=False)
 LEVELS = range(5)
 KERNEL = sorted(name for name, op in OPERATORS.items() if "kernel" in op.stages)

@@ -14,11 +14,11 @@ from tvm_ffi.structural import structural_walk
 
 from pytest_mutatenn.compiler import sites
 from pytest_mutatenn.compiler.kernel import to_device_stage
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 
 LLVM = Target("llvm").with_host(Target("llvm"))
 OPERATORS = {
-    name: op for name, op in registry.load().items() if {"kernel", "device"} & set(op.stages)
+    name: op for name, op in catalogue.load().items() if {"kernel", "device"} & set(op.stages)
 }
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -5,10 +5,10 @@ from tvm import relax
 from tvm_ffi import structural_equal
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue, registry
 from pytest_mutatenn.operators.example import example_of
 
-OPERATORS = registry.load()
+OPERATORS = catalogue.load()
 
 every_operator = pytest.mark.parametrize("name", sorted(OPERATORS))
 
@@ -68,7 +68,7 @@ def test_it_says_what_it_does(name):
 
 
 def test_an_operator_without_an_example_says_so(monkeypatch):
-    monkeypatch.setattr(registry, "_REGISTRY", {})
+    monkeypatch.setattr(registry, "REGISTRY", {})
 
     @registry.operator("bare", category="layer", stages=["graph"], on="relax.nn.relu")
     def bare(call):
@@ -76,4 +76,4 @@ def test_an_operator_without_an_example_says_so(monkeypatch):
         yield call
 
     with pytest.raises(MutatennError, match=r"'bare' has no example; pass example="):
-        example_of(registry._REGISTRY["bare"])
+        example_of(registry.REGISTRY["bare"])

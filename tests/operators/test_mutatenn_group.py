@@ -1,6 +1,6 @@
 """The group ``mutatenn``: the operators of MutateNN, with the paper's meaning."""
 
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 
 MUTATENN = {
     # layer and arithmetic node replacement
@@ -34,13 +34,13 @@ MUTATENN = {
 
 
 def test_it_has_mutatenn_s_twenty_two():
-    operators = registry.load()
-    found = {op.name for _, op in registry.select(operators, "mutatenn")}
+    operators = catalogue.load()
+    found = {op.name for _, op in catalogue.select(operators, "mutatenn")}
     assert len(MUTATENN) == 22
     assert found == MUTATENN
 
 
 def test_graph_operators_serve_the_graph_and_the_others_both_lower_stages():
-    for op in registry.load().values():
+    for op in catalogue.load().values():
         if op.name in MUTATENN:
             assert op.stages in (("graph",), ("kernel", "device"))

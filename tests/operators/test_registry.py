@@ -3,10 +3,11 @@
 import pytest
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.operators import registry
-from pytest_mutatenn.operators.registry import CATEGORIES, STAGES, operator, select
+from pytest_mutatenn.operators import catalogue, registry
+from pytest_mutatenn.operators.catalogue import select
+from pytest_mutatenn.operators.registry import CATEGORIES, STAGES, operator
 
-OPERATORS = registry.load()
+OPERATORS = catalogue.load()
 
 
 def picked(patterns):
@@ -16,8 +17,8 @@ def picked(patterns):
 @pytest.fixture
 def empty(monkeypatch):
     """A registry with nothing in it; what is defined in the test goes with it."""
-    monkeypatch.setattr(registry, "_REGISTRY", {})
-    return registry._REGISTRY
+    monkeypatch.setattr(registry, "REGISTRY", {})
+    return registry.REGISTRY
 
 
 def relu(name="mine", **changed):
@@ -29,7 +30,7 @@ def relu(name="mine", **changed):
         """Say nothing."""
         yield call
 
-    return registry._REGISTRY[name]
+    return registry.REGISTRY[name]
 
 
 class TestSelect:
@@ -196,7 +197,7 @@ def mine(call):
 
     @pytest.fixture(autouse=True)
     def _private(self, monkeypatch):
-        monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+        monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
 
     def file(self, folder, text=TEXT, name="from_a_file"):
         path = folder / "my_operators.py"
@@ -205,7 +206,7 @@ def mine(call):
 
     def test_they_are_loaded_by_path(self, tmp_path):
         path = self.file(tmp_path)
-        loaded = registry.load([path])
+        loaded = catalogue.load([path])
         assert loaded["from_a_file"].origin == path
         assert registry.registered_files() == (path,)
         assert ("graph", loaded["from_a_file"]) in select(loaded, "from_a_*")
@@ -213,20 +214,20 @@ def mine(call):
 
     def test_a_file_is_read_once(self, tmp_path):
         path = self.file(tmp_path, self.TEXT + "print('read')")
-        first = registry.load([path])["from_a_file"]
-        assert registry.load([path])["from_a_file"] is first
+        first = catalogue.load([path])["from_a_file"]
+        assert catalogue.load([path])["from_a_file"] is first
 
     def test_another_text_is_another_version(self, tmp_path, monkeypatch):
-        first = registry.load([self.file(tmp_path)])["from_a_file"].version
-        registry._REGISTRY.pop("from_a_file")
+        first = catalogue.load([self.file(tmp_path)])["from_a_file"].version
+        registry.REGISTRY.pop("from_a_file")
         path = self.file(tmp_path, self.TEXT.replace("tanh", "exp"))
-        assert registry.load([path])["from_a_file"].version != first
+        assert catalogue.load([path])["from_a_file"].version != first
 
     def test_a_file_that_takes_a_name_of_ours(self, tmp_path):
         with pytest.raises(
             MutatennError, match=r"my_operators\.py is already defined in .*comparisons"
         ):
-            registry.load([self.file(tmp_path, name="boundary")])
+            catalogue.load([self.file(tmp_path, name="boundary")])
 
     @pytest.mark.parametrize(
         ("text", "what"),
@@ -239,8 +240,8 @@ def mine(call):
     def test_a_file_that_does_not_import(self, tmp_path, text, what):
         path = self.file(tmp_path, text)
         with pytest.raises(MutatennError, match=f"{path.name} could not be imported: {what}"):
-            registry.load([path])
+            catalogue.load([path])
 
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(MutatennError, match=r"nowhere\.py"):
-            registry.load([tmp_path / "nowhere.py"])
+            catalogue.load([tmp_path / "nowhere.py"])

@@ -12,9 +12,9 @@ from tvm_ffi.structural import structural_map
 from pytest_mutatenn.compiler import sites
 from pytest_mutatenn.compiler.kernel import generate, to_device_stage, without_units
 from pytest_mutatenn.devices.base import open_device
-from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators import catalogue
 
-OPERATORS = registry.load()
+OPERATORS = catalogue.load()
 DEVICE = open_device("llvm")
 STRICT = DEVICE.target(fast_math=False)
 # LLVM's optimiser makes of undefined behaviour what it likes, and other things at other levels
