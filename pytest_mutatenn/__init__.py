@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from pytest_mutatenn.engine.predictions import Predictions
     from pytest_mutatenn.errors import InternalError, MutatennError
+    from pytest_mutatenn.operators.example import check_operator
     from pytest_mutatenn.operators.registry import operator
 
 _HOMES = {
@@ -42,6 +43,7 @@ _HOMES = {
     "pytest_mutatenn.engine.predictions": ("Predictions",),
     "pytest_mutatenn.errors": ("InternalError", "MutatennError"),
     "pytest_mutatenn.operators.registry": ("operator",),
+    "pytest_mutatenn.operators.example": ("check_operator",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -51,6 +53,7 @@ __all__ = [
     "Predictions",
     "accuracy",
     "all_finite",
+    "check_operator",
     "cosine_similarity",
     "distinct_predictions",
     "kendall_tau",

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.accepted import Accepted
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.selection import CellPlan, choose
+from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
-    from pytest_mutatenn.model.inputs import Dataset
     from pytest_mutatenn.model.source import ModelSource
     from pytest_mutatenn.options import Settings
 
@@ -53,115 +54,22 @@ class Row:
         return f"{self.cell.id}-{self.mutant or 'baseline'}"
 
 
-@dataclass(eq=False)
-class Subject:
-    """A network and its inputs, as a marker names them.
-
-    Attributes
-    ----------
-    id
-        The network in reports: its file's stem, numbered where several networks share it.
-    model
-        The network.
-    arguments
-        The marker's arguments, completed from the options.
-    base
-        The folder that paths are relative to.
-    """
-
-    id: str
-    model: ModelSource
-    arguments: Mapping[str, Any]
-    base: Path
-    _dataset: Dataset | None = field(default=None, repr=False)
-
-    @property
-    def shapes(self) -> Mapping[str, Sequence[int]]:
-        """Input shapes that the file leaves open."""
-        return self.arguments.get("shapes") or {}
-
-    def dataset(self, info: Mapping[str, Any]) -> Dataset:
-        """Read the inputs, once.
-
-        Raises
-        ------
-        MutatennError
-            If there are none, or they do not fit the network.
-        """
-        if self._dataset is None:
-            from pytest_mutatenn.engine.specs import TensorInfo
-            from pytest_mutatenn.model.inputs import load_inputs
-
-            if self.arguments.get("inputs") is None:
-                raise MutatennError(
-                    "predictions need inputs: give them in the marker, "
-                    'mutatenn(model="net.onnx", inputs="photos/"), as the ini key mutatenn_inputs, '
-                    "or as --mutatenn-inputs."
-                )
-            self._dataset = load_inputs(
-                self.arguments["inputs"],
-                inputs=[TensorInfo.of(spec) for spec in info["inputs"]],
-                preprocess=self.arguments.get("preprocess"),
-                labels=self.arguments.get("labels"),
-                limit=self.arguments.get("limit"),
-                seed=self.arguments.get("seed"),
-                base=self.base,
-            )
-        return self._dataset
-
-    @property
-    def loaded(self) -> Dataset | None:
-        """The inputs, if anything has needed them."""
-        return self._dataset
-
-    def output(self, info: Mapping[str, Any]) -> str:
-        """Name of the output that is the classification: the marker's, else the first.
-
-        Raises
-        ------
-        MutatennError
-            If the network has no such output.
-        """
-        names = [spec["name"] for spec in info["outputs"]]
-        wanted = self.arguments.get("output", 0)
-        if isinstance(wanted, int) and -len(names) <= wanted < len(names):
-            return str(names[wanted])
-        if wanted in names:
-            return str(wanted)
-        raise MutatennError(
-            f"output={wanted!r}: {self.model.source} has no such output; it has {', '.join(names)}."
-        )
-
-
-@dataclass(eq=False)
-class CellPlan:
-    """The mutants of one cell.
-
-    Attributes
-    ----------
-    mutants
-        The chosen ones, in order; see :func:`pytest_mutatenn.engine.listing.list_mutants`.
-    absent
-        Operators without a site.
-    sampled_out, not_selected
-        Ids that the sample, and ``--mutatenn-mutants``, left out.
-    """
-
-    mutants: list[dict[str, Any]]
-    absent: list[dict[str, Any]]
-    sampled_out: list[str]
-    not_selected: list[str]
-
-
 class Grid:
     """Makes the rows of a session, and the engines that run them."""
 
-    def __init__(self, settings: Settings, root: Path, operator_files: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        root: Path,
+        operator_files: Sequence[Path],
+        accepted: Sequence[Accepted],
+    ) -> None:
         self.settings = settings
         self.root = root
         self.operator_files = tuple(operator_files)
         self.store = Store(settings.cache_dir)
         self.counters = Counters()
+        self.accepted = accepted
         self.subjects: dict[str, Subject] = {}
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._engines: dict[tuple[str, Cell], Engine] = {}
@@ -244,6 +152,7 @@ class Grid:
                 disabled_passes=settings.disabled_passes,
                 required_passes=settings.required_passes,
                 operator_files=self.operator_files,
+                settings=settings.parameters,
                 limits=Limits(
                     timeout_factor=settings.timeout_factor,
                     timeout_constant=settings.timeout_constant,
@@ -301,72 +210,14 @@ class Grid:
         if key not in self.plans:
             settings = self.settings
             found = self.engine(subject, cell).list_mutants(
-                settings.operators, settings.stages, settings.order, settings.positions
+                settings.operators,
+                settings.stages,
+                settings.order,
+                settings.positions,
+                settings.seed,
             )
-            everything = found["mutants"]
-            wanted = [entry for entry in everything if self._wanted(entry["id"])]
-            chosen = sample(wanted, settings.sample, settings.seed)
-            self.plans[key] = CellPlan(
-                chosen,
-                found["absent"],
-                _left_out(wanted, chosen),
-                _left_out(everything, wanted),
-            )
-            if settings.mutants and everything and not wanted:
-                ids = [entry["id"] for entry in everything]
-                near = difflib.get_close_matches(settings.mutants[0], ids, n=1)
-                hint = f" The nearest is {near[0]!r}." if near else ""
-                raise MutatennError(
-                    f"--mutatenn-mutants={','.join(settings.mutants)} matches none of the "
-                    f"{len(ids)} mutants of {cell.id}.{hint} --mutatenn-list prints them."
-                )
+            self.plans[key] = choose(found, settings, subject.id, cell, self.accepted)
         return self.plans[key]
-
-    def _wanted(self, mutant: str) -> bool:
-        patterns = self.settings.mutants
-        return not patterns or any(
-            mutant == pattern or fnmatch.fnmatchcase(mutant, pattern) for pattern in patterns
-        )
-
-
-def sample(
-    entries: Sequence[dict[str, Any]], amount: tuple[float, bool] | None, seed: int
-) -> list[dict[str, Any]]:
-    """Choose some mutants: of every stage and category its share, by the digest of seed and id.
-
-    The choice depends on the ids alone, so that it is the same on every machine, and a cell with
-    the same mutants has the same sample.
-
-    Parameters
-    ----------
-    entries
-        All mutants, in order; the chosen ones keep it.
-    amount
-        How many, or how many percent when the second is true; None for all.
-    seed
-        Another seed gives another choice.
-    """
-    if amount is None:
-        return list(entries)
-    number, percent = amount
-    total = round(len(entries) * number / 100) if percent else int(number)
-    total = max(1, min(total, len(entries)))
-    strata: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for entry in entries:
-        strata.setdefault((entry["stage"], entry["category"]), []).append(entry)
-    shares = {key: len(group) * total / len(entries) for key, group in strata.items()}
-    quota = {key: int(share) for key, share in shares.items()}
-    # largest remainders first, ties by name
-    for key in sorted(shares, key=lambda k: (quota[k] - shares[k], k))[
-        : total - sum(quota.values())
-    ]:
-        quota[key] += 1
-    chosen: set[str] = set()
-    for key, group in strata.items():
-        ranked = sorted(entry["id"] for entry in group)
-        ranked.sort(key=lambda text: hashlib.sha256(f"{seed} {text}".encode()).digest())
-        chosen.update(ranked[: quota[key]])
-    return [entry for entry in entries if entry["id"] in chosen]
 
 
 def _engine_key(subject: Subject, cell: Cell) -> tuple[str, Cell]:
@@ -375,11 +226,6 @@ def _engine_key(subject: Subject, cell: Cell) -> tuple[str, Cell]:
 
 def _network(model: ModelSource, shapes: Mapping[str, Sequence[int]]) -> str:
     return f"{model.digest} {sorted((name, tuple(shape)) for name, shape in shapes.items())}"
-
-
-def _left_out(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
-    kept = {entry["id"] for entry in after}
-    return [entry["id"] for entry in before if entry["id"] not in kept]
 
 
 def _stable(arguments: Mapping[str, Any]) -> dict[str, str]:

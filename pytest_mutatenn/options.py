@@ -26,8 +26,11 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
      "\ncategories, stages; a leading - takes away (default: default)"),
     ("stages", "string", "LIST", "Stages to mutate: graph, kernel, device, weights (default: all)"),
     ("mutants", None, "LIST", "Only these mutants: ids or globs"),
+    ("accept", "string", "FILE", "Survivors to accept: a TOML file with their reasons and dates"),
     ("order", "string", "ORDER", "site: one mutant a site (the default)"
-     "\nsweep: one mutant an operator, which changes all of its sites"),
+     "\nsweep: one mutant an operator, which changes all of its sites"
+     "\nsites:N: mutants of N sites of one operator, drawn with the seed"
+     "\nN: mutants of N mutants of any operators, drawn with the seed"),
     ("positions", None, "START:END", "With --mutatenn-order=sweep: only these occurrences"),
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
@@ -50,7 +53,7 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "fail_under", "full_matrix", "list", "report", "baseline_only",
+    "fail_under", "full_matrix", "list", "report", "baseline_only", "accept", "parameter",
 )  # fmt: skip
 
 
@@ -76,9 +79,24 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
         help="Write a report, such as json:FILE; may be given more than once",
     )
+    group.addoption(
+        "--mutatenn-parameter",
+        dest="mutatenn_parameter",
+        metavar="OPERATOR.NAME=VALUE",
+        action="append",
+        default=[],
+        help="Set a parameter of an operator; may be given more than once",
+    )
+    parser.addini(
+        "mutatenn_parameters",
+        "Parameters of operators, a line each: gaussian_noise.strength = 0.1",
+        type="linelist",
+        default=[],
+    )
     for flag, text in (
         ("full-matrix", "Run every test on every mutant, also on those already killed"),
         ("list", "Print the mutants and run nothing"),
+        ("list-operators", "Print the mutation operators and run nothing"),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
     ):
         group.addoption(
@@ -102,6 +120,8 @@ class Settings:
         Devices x opt levels, in the order given.
     default_cell
         Where tests run when no mutants are wanted: the first of ``cells``.
+    accept
+        The file of accepted survivors, and the option that names it.
     overriding
         Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
@@ -112,8 +132,10 @@ class Settings:
     operators: str
     stages: tuple[str, ...]
     mutants: tuple[str, ...]
-    order: str
+    order: tuple[str, int]
     positions: tuple[int, int | None]
+    parameters: tuple[tuple[str, str, str], ...]
+    accept: tuple[Path, str] | None
     sample: tuple[float, bool] | None
     seed: int
     fail_under: float | None
@@ -196,10 +218,8 @@ def read_settings(config: pytest.Config) -> Settings:
                    values.some("opt_levels", "2", "opt level"))  # fmt: skip
     reference = Cell.parse(*values.text("reference", "llvm-O0"))
     check_device(reference.device, values.text("reference", "")[1])
-    order, option = values.text("order", "site")
-    if order not in ("site", "sweep"):
-        raise MutatennError(f"{option} must be site or sweep, got {order!r}.")
-    positions = _positions(config.getoption("mutatenn_positions"), order)
+    order = _order(*values.text("order", "site"))
+    positions = _positions(config.getoption("mutatenn_positions"), order[0])
     stages = values.some("stages", ",".join(STAGES), "stage")
     for stage in stages:
         if stage not in STAGES:
@@ -218,6 +238,8 @@ def read_settings(config: pytest.Config) -> Settings:
         mutants=mutants,
         order=order,
         positions=positions,
+        parameters=_parameters(config),
+        accept=_file(config.rootpath, *values.text("accept", "")),
         sample=_sample(*values.text("sample", "")),
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
@@ -275,6 +297,40 @@ def _level(word: str, option: str) -> int:
     if text.isdigit() and int(text) in OPT_LEVELS:
         return int(text)
     raise MutatennError(f"{option}: {word!r} is no opt level; they are 0 to 4.")
+
+
+def _order(text: str, option: str) -> tuple[str, int]:
+    if text in ("site", "sweep"):
+        return text, 1
+    kind, _, number = text.rpartition(":")
+    kind = kind or "mutants"
+    if kind in ("sites", "mutants") and number.isdecimal() and int(number) >= 2:
+        return kind, int(number)
+    raise MutatennError(
+        f"{option} must be site, sweep, sites:N or N, where N is 2 or more; got {text!r}."
+    )
+
+
+def _parameters(config: pytest.Config) -> tuple[tuple[str, str, str], ...]:
+    """Operators' parameters: the ini file's, and after them the command line's."""
+    found: dict[tuple[str, str], str] = {}
+    for option, lines in (
+        ("the ini key mutatenn_parameters", config.getini("mutatenn_parameters")),
+        ("--mutatenn-parameter", config.getoption("mutatenn_parameter")),
+    ):
+        for line in lines:
+            match = re.fullmatch(r"\s*(\w+)\.(\w+)\s*=\s*(\S+)\s*", line)
+            if match is None:
+                raise MutatennError(
+                    f"{option} must be OPERATOR.PARAMETER=VALUE, such as "
+                    f"gaussian_noise.strength=0.1, got {line!r}."
+                )
+            found[match[1], match[2]] = match[3]
+    return tuple((name, parameter, value) for (name, parameter), value in sorted(found.items()))
+
+
+def _file(root: Path, text: str, option: str) -> tuple[Path, str] | None:
+    return (root / text, option) if text else None
 
 
 def _positions(text: str | None, order: str) -> tuple[int, int | None]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_mutatenn.accepted import read_accepted
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.run import Knowledge, RowRun
-from pytest_mutatenn.grid import Grid, Row, Subject
+from pytest_mutatenn.grid import Grid, Row
 from pytest_mutatenn.options import Settings, read_settings
+from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
     from pytest_mutatenn.engine.cell import Cell
@@ -28,6 +31,8 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.settings: Settings = read_settings(config)
+        accept = self.settings.accept
+        self.accepted = read_accepted(*accept, date.today()) if accept else ()
         self.known = Knowledge(_shared_folder(config, self.settings))
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
@@ -36,7 +41,7 @@ class Session:
     def grid(self) -> Grid:
         """The grid, made when first asked: by then every conftest is loaded."""
         if self._grid is None:
-            self._grid = Grid(self.settings, self.config.rootpath, _operator_files())
+            self._grid = Grid(self.settings, self.config.rootpath, _operator_files(), self.accepted)
         return self._grid
 
     @property

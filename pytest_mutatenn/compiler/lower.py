@@ -18,7 +18,7 @@ from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_nam
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel, fuse, legalise, optimise
 from pytest_mutatenn.compiler.program import Program, build_program
-from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.onnx_import import ImportedModel
 from pytest_mutatenn.operators.registry import Operator
 
@@ -119,9 +119,14 @@ class Lowering:
             self._groups = {group[0]: tuple(group) for group in by_code.values()}
         return self._groups
 
-    def kernel_changes(self, op: Operator, layer: str) -> list[KernelChange]:
-        """What the operator offers in the unmutated kernels of one layer, numbered from 1."""
-        legalised = self.legalised()
+    def kernel_changes(
+        self, op: Operator, layer: str, legalised: Legalised | None = None
+    ) -> list[KernelChange]:
+        """What the operator offers in the kernels of one layer, numbered from 1.
+
+        They are the unmutated ones, unless others are given.
+        """
+        legalised = legalised or self.legalised()
         found: list[KernelChange] = []
         for name in legalised.kernels.get(layer, ()):
             body = legalised.module[name].body
@@ -130,33 +135,48 @@ class Lowering:
                 found.append(KernelChange(layer, len(found) + 1, name, change, before, after))
         return found
 
-    def mutate_graph(self, mutant: Mutant, op: Operator) -> tuple[IRModule, list[Any]]:
-        """Apply a graph mutant; give the changes that were made too."""
-        everything = list(graph.graph_changes(op, self.model.module))
-        chosen = choose(mutant, everything, lambda c: (c.layer, c.number))
+    def mutate_graph(self, parts: Sequence[Part]) -> tuple[IRModule, list[graph.GraphChange]]:
+        """Apply graph mutants; give the changes that were made too."""
+        chosen: list[graph.GraphChange] = []
+        for mutant, op in parts:
+            everything = list(graph.graph_changes(op, self.model.module))
+            chosen += choose(mutant, everything, lambda c: (c.layer, c.number))
         return graph.apply_graph(self.model.module, chosen), chosen
 
-    def mutate_kernels(self, mutant: Mutant, op: Operator) -> tuple[Legalised, list[KernelChange]]:
-        """Apply a kernel mutant to every layer that its kernel serves."""
+    def mutate_kernels(
+        self, parts: Sequence[Part], legalised: Legalised | None = None
+    ) -> tuple[Legalised, list[KernelChange]]:
+        """Apply kernel mutants to every layer that their kernels serve.
+
+        The network is the unmutated one, unless another is given.
+        """
+        legalised = legalised or self.legalised()
         groups = self.groups()
-        everything = [
-            change
-            for first in wanted_places(mutant, groups)
-            for change in self.kernel_changes(op, first)
-        ]
-        chosen = choose(mutant, everything, lambda c: (c.place, c.number))
+        made: list[KernelChange] = []
         by_kernel: dict[str, list[sites.Change]] = {}
-        for change in chosen:
-            for layer in groups[change.place]:
-                same = self.kernel_changes(op, layer) if layer != change.place else [change]
-                for twin in same:
-                    if twin.number == change.number:
-                        by_kernel.setdefault(twin.kernel, []).append(twin.change)
-        legalised = self.legalised()
+        for mutant, op in parts:
+            everything = [
+                change
+                for first in wanted_places(mutant, groups)
+                for change in self.kernel_changes(op, first, legalised)
+            ]
+            chosen = choose(mutant, everything, lambda c: (c.place, c.number))
+            made += chosen
+            for change in chosen:
+                for layer in groups[change.place]:
+                    own = layer == change.place
+                    same = [change] if own else self.kernel_changes(op, layer, legalised)
+                    for twin in same:
+                        if twin.number == change.number:
+                            by_kernel.setdefault(twin.kernel, []).append(twin.change)
         module = IRModule(dict(legalised.module.functions.items()), attrs=legalised.module.attrs)
         for name, changes in by_kernel.items():
             module.update_func(module.get_global_var(name), sites.apply(module[name], changes))
-        return Legalised(module, legalised.kernels), chosen
+        return Legalised(module, legalised.kernels), made
+
+
+Part = tuple[Mutant, Operator]
+"""A mutant of first order and its operator."""
 
 
 class NoSuchSite(MutatennError):
@@ -292,16 +312,41 @@ def _take_layers(
     return clean, layers
 
 
-def program_of(lowering: Lowering, mutant: Mutant | None, op: Operator | None) -> Program:
-    """Lower the network with a graph or kernel mutant, or unmutated, to its program."""
-    if mutant is None or mutant.stage == "device" or mutant.operator == "identity":
-        return lowering.to_program(lowering.legalised())
-    if mutant.operator == "canary":
-        return lowering.to_program(lowering.to_kernels(graph.negate_output(lowering.model.module)))
-    if op is None:
-        raise InternalError(f"{mutant.id}: no operator given")
-    if mutant.stage == "graph":
-        module, _ = lowering.mutate_graph(mutant, op)
-        return lowering.to_program(lowering.to_kernels(module))
-    legalised, _ = lowering.mutate_kernels(mutant, op)
-    return lowering.to_program(legalised)
+def baseline_program(lowering: Lowering) -> Program:
+    """Lower the unmutated network to its program."""
+    return lowering.to_program(lowering.legalised())
+
+
+def canary_program(lowering: Lowering) -> Program:
+    """Lower the network with every output negated."""
+    return lowering.to_program(lowering.to_kernels(graph.negate_output(lowering.model.module)))
+
+
+def mutant_program(
+    lowering: Lowering, parts: Sequence[Part]
+) -> tuple[Program, list[tuple[str, str]]]:
+    """Lower the network with the mutants of the stages ``graph`` and ``kernel`` among the parts.
+
+    Returns
+    -------
+    program, lines
+        The program, and for every change its line before and after.
+
+    Raises
+    ------
+    NoSuchSite
+        If a site is not there, or another change has taken it away.
+    """
+    of_graph, of_kernels = (
+        [part for part in parts if part[0].stage == stage] for stage in ("graph", "kernel")
+    )
+    legalised = lowering.legalised()
+    lines: list[tuple[str, str]] = []
+    if of_graph:
+        module, changed = lowering.mutate_graph(of_graph)
+        legalised = lowering.to_kernels(module)
+        lines += [(change.before, change.after) for change in changed]
+    if of_kernels:
+        legalised, made = lowering.mutate_kernels(of_kernels, legalised)
+        lines += [(change.before, change.after) for change in made]
+    return lowering.to_program(legalised), lines

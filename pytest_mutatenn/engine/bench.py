@@ -48,8 +48,9 @@ class Bench:
         mutant = Mutant.parse(text)
         workshop = self.workshop
         before = asdict(workshop.counters)
-        if mutant.stage != "check" and mutant.operator not in workshop.operators:
-            raise MutatennError(f"{text}: there is no mutation operator {mutant.operator!r}.")
+        for part in mutant.parts if mutant.stage != "check" else ():
+            if workshop.operators.find(part.operator) is None:
+                raise MutatennError(f"{text}: there is no mutation operator {part.operator!r}.")
         try:
             self.mutant = workshop.prepare(mutant)
         except NoSuchSite as error:

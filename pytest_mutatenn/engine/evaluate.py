@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.compiler.digest import combine
+from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
@@ -23,6 +24,7 @@ from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.source import ModelSource
+from pytest_mutatenn.operators.plugins import plugins_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,8 +46,8 @@ class Engine:
         Input shapes that the file leaves open.
     disabled_passes, required_passes
         Passes taken out of the opt level and in.
-    operator_files
-        The user's own operators.
+    operator_files, settings
+        The user's own operators, and values of operators' parameters.
     store, limits, threads
         Where results lie, what a mutant may take, and the threads a kernel may use.
     """
@@ -57,6 +59,7 @@ class Engine:
     disabled_passes: tuple[str, ...] = ()
     required_passes: tuple[str, ...] = ()
     operator_files: tuple[Path, ...] = ()
+    settings: tuple[tuple[str, str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
     counters: Counters = field(default_factory=Counters)
@@ -77,6 +80,7 @@ class Engine:
             self.cell.id,
             repr((self.disabled_passes, self.required_passes)),
             repr(operators),
+            plugins_version(),
         )
 
     # -- the zygote ---------------------------------------------------------------------------
@@ -93,6 +97,7 @@ class Engine:
                 "disabled_passes": self.disabled_passes,
                 "required_passes": self.required_passes,
                 "operator_files": [str(file) for file in self.operator_files],
+                "settings": self.settings,
                 "store": str(self.store.root),
             }
             self._zygote = Zygote(order, self.threads, self._scratch)
@@ -141,10 +146,13 @@ class Engine:
         self,
         operators: str,
         stages: Sequence[str],
-        order: str,
+        order: tuple[str, int],
         positions: tuple[int, int | None],
+        seed: int,
     ) -> dict[str, Any]:
         """List the mutants that a selection gives in this cell; stored, so cheap when warm.
+
+        See :func:`pytest_mutatenn.engine.listing.list_mutants` for what goes in and comes out.
 
         Raises
         ------
@@ -155,10 +163,12 @@ class Engine:
             "do": "list",
             "operators": operators,
             "stages": list(stages),
-            "order": order,
+            "order": order[0],
+            "count": order[1],
             "positions": list(positions),
+            "seed": seed,
         }
-        key = combine(self.key, repr(sorted(request.items())))
+        key = combine(self.key, repr(sorted(request.items())), repr(self.settings))
         stored = self.store.get_json("lists", key)
         if stored is None:
             with contextlib.closing(self.fork()) as child:
@@ -175,7 +185,7 @@ class Engine:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
         found = self._recipes.get(mutant)
         if found is None:
-            key = combine(self.key, mutant)
+            key = combine(self.key, mutant, repr(self._settings_of(mutant)))
             stored = self.store.get_json("recipes", key)
             if stored is not None:
                 found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
@@ -187,6 +197,11 @@ class Engine:
                     self.store.put_json("recipes", key, asdict(found))
             self._recipes[mutant] = found
         return found
+
+    def _settings_of(self, mutant: str) -> list[tuple[str, str, str]]:
+        """The parameters that decide what this mutant is."""
+        operators = {part.operator for part in Mutant.parse(mutant).parts}
+        return sorted(setting for setting in self.settings if setting[0] in operators)
 
     # -- runs ---------------------------------------------------------------------------------
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from pytest_mutatenn.compiler.graph import graph_changes
 from pytest_mutatenn.compiler.mutant import Mutant, Site
+from pytest_mutatenn.compiler.weights import weight_changes
+from pytest_mutatenn.engine.higher_order import Found, pairs, several_sites
 from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.operators import catalogue
-from pytest_mutatenn.operators.registry import Operator
+from pytest_mutatenn.operators.example import check_example
+from pytest_mutatenn.operators.registry import Operator, is_ours
 
 Entry = dict[str, Any]
 
@@ -22,8 +25,9 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     workshop
         The cell.
     request
-        ``operators`` (the selection people type), ``stages``, ``order`` (``site`` or ``sweep``)
-        and ``positions`` (the window of a sweep).
+        ``operators`` (the selection people type), ``stages``, ``order`` (``site``, ``sweep``,
+        ``sites`` or ``mutants``; of the last two ``count`` at a time), ``positions`` (the window
+        of a sweep) and ``seed``.
 
     Returns
     -------
@@ -34,30 +38,35 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     Raises
     ------
     MutatennError
-        If the selection names an unknown operator.
+        If the selection names an unknown operator, or an operator of the user's fails its example.
     """
     chosen = catalogue.select(workshop.operators, request["operators"])
-    mutants: list[Entry] = []
+    for op in {op.name: op for _, op in chosen}.values():
+        if not is_ours(op) and op.example is not None:
+            check_example(op)
+    order, count, seed = request["order"], request["count"], request["seed"]
+    mutants: list[Found] = []
     absent: list[Entry] = []
     for stage, op in chosen:
         if stage not in request["stages"]:
             continue
-        found = list(_SITES[stage](workshop, op))
-        if not found:
-            absent.append(
-                {"operator": op.name, "stage": stage, "reason": _reason(stage, op, workshop)}
-            )
-        elif request["order"] == "sweep":
-            start, stop = request["positions"]
-            window = found[start:stop]
-            if window:
-                mutants.append(_sweep(stage, op, (start, stop), window))
-            else:
+        found = list(_SITES[stage](workshop, op, seed))
+        made = found
+        if order == "sweep":
+            made = _sweep(stage, op, request["positions"], found, seed)
+        elif order == "sites":
+            made = list(several_sites(found, count, seed))
+        mutants += made
+        if not made:
+            reason = _reason(stage, op, workshop)
+            if found and order == "sweep":
                 reason = f"--mutatenn-positions leaves none of its {len(found)} sites"
-                absent.append({"operator": op.name, "stage": stage, "reason": reason})
-        else:
-            mutants.extend(found)
-    return {"mutants": mutants, "absent": absent}
+            elif found:
+                reason = f"--mutatenn-order=sites:{count}: it has {len(found)} sites"
+            absent.append({"operator": op.name, "stage": stage, "reason": reason})
+    if order == "mutants":
+        mutants = list(pairs(mutants, count, seed))
+    return {"mutants": [one.entry for one in mutants], "absent": absent}
 
 
 def _reason(stage: str, op: Operator, workshop: Workshop) -> str:
@@ -67,13 +76,17 @@ def _reason(stage: str, op: Operator, workshop: Workshop) -> str:
         if not present & set(op.on):
             return f"the network has no {names}"
         return f"no {names} of the network fits the change"
+    if stage == "weights":
+        return "the network has no parameter that it would change"
     kinds = ", ".join(sorted({getattr(kind, "__name__", str(kind)) for kind in op.on}))
     where = "the network's kernels" if stage == "kernel" else "the lowered kernels of this cell"
     return f"no {kinds} that it changes stands in {where}"
 
 
-def _entry(stage: str, op: Operator, site: Site, before: str, after: str, layers: Any) -> Entry:
-    return {
+def _found(
+    stage: str, op: Operator, site: Site, lines: tuple[str, str], layers: Any, spot: str
+) -> Found:
+    entry = {
         "id": Mutant(stage, op.name, (site,)).id,
         "operator": op.name,
         "category": op.category,
@@ -81,50 +94,55 @@ def _entry(stage: str, op: Operator, site: Site, before: str, after: str, layers
         "kernel": site.place,
         "site": site.number,
         "layers": list(layers),
-        "before": before,
-        "after": after,
+        "before": lines[0],
+        "after": lines[1],
+        "parameters": dict(op.parameters),
     }
+    return Found(entry, f"{site.place} {spot}")
 
 
-def _sweep(stage: str, op: Operator, window: Any, found: list[Entry]) -> Entry:
-    layers = dict.fromkeys(layer for entry in found for layer in entry["layers"])
-    return {
-        "id": Mutant(stage, op.name, window=window).id,
-        "operator": op.name,
-        "category": op.category,
-        "stage": stage,
-        "kernel": f"{len(found)} sites",
+def _sweep(stage: str, op: Operator, positions: Any, found: list[Found], seed: int) -> list[Found]:
+    start, stop = positions
+    window = found[start:stop]
+    if not window:
+        return []
+    draw = seed if stage == "weights" else 0
+    entry = {
+        **window[0].entry,
+        "id": Mutant(stage, op.name, window=(start, stop), draw=draw).id,
+        "kernel": f"{len(window)} sites",
         "site": 0,
-        "layers": list(layers),
-        "before": found[0]["before"],
-        "after": found[0]["after"],
+        "layers": list(dict.fromkeys(name for one in window for name in one.entry["layers"])),
     }
+    return [Found(entry, "")]
 
 
-def _graph_sites(workshop: Workshop, op: Operator) -> Iterator[Entry]:
+def _graph_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
     for change in graph_changes(op, workshop.model.module):
         site = Site(change.layer, change.number)
-        yield _entry("graph", op, site, change.before, change.after, [change.layer])
+        yield _found("graph", op, site, (change.before, change.after), [change.layer], "")
 
 
-def _kernel_sites(workshop: Workshop, op: Operator) -> Iterator[Entry]:
-    for first, layers in workshop.lowering.groups().items():
-        for change in workshop.lowering.kernel_changes(op, first):
-            site = Site(first, change.number)
-            yield _entry("kernel", op, site, change.before, change.after, layers)
+def _kernel_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
+    lowering = workshop.canonical
+    for first, layers in lowering.groups().items():
+        for change in lowering.kernel_changes(op, first):
+            lines = change.before, change.after
+            spot = f"{change.kernel} {change.change.place.path}"
+            yield _found("kernel", op, Site(first, change.number), lines, layers, spot)
 
 
-def _device_sites(workshop: Workshop, op: Operator) -> Iterator[Entry]:
+def _device_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
     for kernel in workshop.device_kernels():
         body = workshop.device_stage(kernel.kernels[0], workshop.baseline.program).body
         for number, change in enumerate(workshop.device_changes(op, kernel), 1):
-            site = Site(kernel.name, number)
-            before, after = change.lines(body)
-            yield _entry("device", op, site, before, after, kernel.layers)
+            site, spot = Site(kernel.name, number), str(change.place.path)
+            yield _found("device", op, site, change.lines(body), kernel.layers, spot)
 
 
-def _weight_sites(workshop: Workshop, op: Operator) -> Iterator[Entry]:
-    yield from ()
+def _weight_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
+    for change in weight_changes(op, workshop.weights, seed):
+        yield _found("weights", op, change.site, change.lines(), change.weight.layers, "")
 
 
 _SITES = {

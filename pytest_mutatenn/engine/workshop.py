@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tvm_ffi
+from tvm.target import Target
 
 from pytest_mutatenn.compiler import sites
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
-from pytest_mutatenn.compiler.lower import Lowering, choose, program_of, wanted_places
+from pytest_mutatenn.compiler.lower import (
+    Lowering,
+    NoSuchSite,
+    Part,
+    baseline_program,
+    canary_program,
+    choose,
+    mutant_program,
+    wanted_places,
+)
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
-from pytest_mutatenn.compiler.program import Leaves, Program, digests_of
+from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
 from pytest_mutatenn.compiler.schedules import schedule
+from pytest_mutatenn.compiler.weights import Weight, chosen_weights, weights_of, with_weights
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine.executor import BaselineRun, Loaded
 from pytest_mutatenn.engine.store import Store
@@ -39,8 +51,8 @@ class Order:
         Input shapes that the file leaves open.
     device, opt_level, disabled_passes, required_passes
         The cell.
-    operator_files
-        The user's own operators.
+    operator_files, settings
+        The user's own operators, and values of operators' parameters.
     store
         Folder of the store.
     """
@@ -52,7 +64,16 @@ class Order:
     disabled_passes: tuple[str, ...]
     required_passes: tuple[str, ...]
     operator_files: tuple[str, ...]
+    settings: tuple[tuple[str, str, str], ...]
     store: str
+
+
+Lines = tuple[str, str]
+"""A line of code before and after a change."""
+
+
+OnDevice = dict[str, tuple[str, list[sites.Change]]]
+"""Kernel -> the kernel whose body is changed for it, and how."""
 
 
 class Rejected(Exception):
@@ -112,7 +133,8 @@ class Workshop:
     def __post_init__(self) -> None:
         order = self.order
         self.store = Store(Path(order.store))
-        self.operators = catalogue.load(Path(file) for file in order.operator_files)
+        files = (Path(file) for file in order.operator_files)
+        self.operators = catalogue.load(files, ((a, b, c) for a, b, c in order.settings))
         self.device = open_device(order.device)
         self.opt = OptLevel(
             order.opt_level, frozenset(order.disabled_passes), frozenset(order.required_passes)
@@ -124,12 +146,22 @@ class Workshop:
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
         self._code: dict[str, tuple[str, Path]] = {}
 
+    @cached_property
+    def canonical(self) -> Lowering:
+        """The lowering that numbers kernel mutants, the same for every cell: O0, for the host."""
+        return Lowering(self.model, OptLevel(0), Target("llvm"))
+
+    @cached_property
+    def weights(self) -> tuple[Weight, ...]:
+        """The parameters that can be mutated."""
+        return weights_of(self.model)
+
     def load_baseline(self) -> None:
         """Compile what the store does not have, load it, and run what depends on weights alone."""
-        program = program_of(self.lowering, None, None)
+        program = baseline_program(self.lowering)
         leaves = Leaves.of_program(program)
         with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
-            compiled = {name: self.compile(name, program) for name in program.kernels}
+            compiled = {name: self.compile(name, None, program) for name in program.kernels}
             self.device.arm(self._build_tool)
         self.baseline = Loaded(
             program,
@@ -143,7 +175,7 @@ class Workshop:
         self.lowering.groups()  # every child would compute them anew
 
     def compile(
-        self, name: str, program: Program, changes: list[sites.Change] | None = None
+        self, name: str, changes: list[sites.Change] | None, program: Program
     ) -> tuple[str, Path]:
         """Compile one kernel, unless the store has it.
 
@@ -204,7 +236,9 @@ class Workshop:
         return to_device_stage(schedule(func, self.opt, self.target), self.target)
 
     def device_stage(self, name: str, program: Program) -> Any:
-        """The unmutated kernel at the device stage."""
+        """A kernel at the device stage; the baseline's are kept."""
+        if program.kernels is not self.baseline.program.kernels:
+            return self.lower(program.kernels[name])
         if name not in self._device_stage:
             self._device_stage[name] = self.lower(program.kernels[name])
         return self._device_stage[name]
@@ -244,26 +278,80 @@ class Workshop:
         Rejected
             If the compiler refuses it.
         """
-        if mutant.stage == "check":
-            return self._compiled(self._lowered(mutant, None), ["output"], [mutant.operator])
-        op = self.operators[mutant.operator]
-        if mutant.stage == "device":
-            return self._prepare_device(mutant, op)
-        if mutant.stage == "graph":
-            _, chosen = self.lowering.mutate_graph(mutant, op)
-        else:
-            _, chosen = self.lowering.mutate_kernels(mutant, op)
-        before = [change.before for change in chosen]
-        return self._compiled(self._lowered(mutant, op), before, [c.after for c in chosen])
-
-    def _lowered(self, mutant: Mutant, op: Operator | None) -> Program:
         if mutant.operator == "identity":
-            return self.baseline.program
-        return self._compiler(program_of, self.lowering, mutant, op)
+            return self._compiled(self.baseline.program, [("output", "identity")])
+        if mutant.operator == "canary":
+            return self._compiled(
+                self._compiler(canary_program, self.lowering), [("output", "canary")]
+            )
+        parts = [(part, self.operators[part.operator]) for part in mutant.parts]
+        program, lines = self.baseline.program, list[Lines]()
+        if any(part.stage in ("graph", "kernel") for part, _ in parts):
+            program, lines = self._compiler(mutant_program, self.lowering, parts)
+        program = self._with_weights(program, parts, lines)
+        changes = self._device_changes(program, parts, lines)
+        return self._compiled(program, lines, changes)
 
-    def _compiled(self, program: Program, before: list[str], after: list[str]) -> Prepared:
-        compiled = {name: self._compiler(self.compile, name, program) for name in program.kernels}
-        return self._loaded(program, compiled, before, after)
+    def _with_weights(self, program: Program, parts: list[Part], lines: list[Lines]) -> Program:
+        """The program with the parameters changed that the parts name."""
+        changes = []
+        for mutant, op in parts:
+            if mutant.stage == "weights":
+                found = chosen_weights(mutant, op, self.weights)
+                if len(found) < max(1, len(mutant.sites)):
+                    raise NoSuchSite("the network has no such parameter, or it would not change")
+                changes += found
+        lines += [change.lines() for change in changes]
+        if not changes:
+            return program
+        return replace(program, params=with_weights(program.params, changes))
+
+    def _device_changes(self, program: Program, parts: list[Part], lines: list[Lines]) -> OnDevice:
+        """What the parts change in the kernels of a program at the device stage."""
+        by_kernel: OnDevice = {}
+        named = {kernel.name: kernel for kernel in self.device_kernels()}
+        for mutant, op in parts:
+            if mutant.stage != "device":
+                continue
+            everything = []
+            for name in wanted_places(mutant, named):
+                kernels = self._kernels_of(program, named[name])
+                for number, change in enumerate(self._offered(op, program, kernels), 1):
+                    everything.append((name, number, kernels, change))
+            for _, _, kernels, change in choose(mutant, everything, lambda c: (c[0], c[1])):
+                lines.append(change.lines(self.device_stage(kernels[0], program).body))
+                # the others have the first one's code, and variables of their own
+                _, changes = by_kernel.setdefault(kernels[0], (kernels[0], []))
+                changes.append(change)
+                by_kernel.update(dict.fromkeys(kernels, (kernels[0], changes)))
+        return by_kernel
+
+    def _offered(self, op: Operator, program: Program, kernels: tuple[str, ...]) -> Any:
+        return sites.changes(op, self.device_stage(kernels[0], program).body) if kernels else ()
+
+    def _kernels_of(self, program: Program, kernel: DeviceKernel) -> tuple[str, ...]:
+        """The same kernels in another program; those of the same layers."""
+        base = self.baseline.program
+        if program.kernels is base.kernels:
+            return kernel.kernels
+        layers = {step.layers for step in base.steps if step.kernel in kernel.kernels}
+        return tuple(dict.fromkeys(s.kernel for s in program.steps if s.layers in layers))
+
+    def _compiled(
+        self,
+        program: Program,
+        lines: Sequence[Lines],
+        changes: OnDevice | None = None,
+    ) -> Prepared:
+        changes = changes or {}
+        ours = self.baseline.program.kernels
+        compiled = {
+            name: (self.baseline.code[name], Path())
+            if program.kernels is ours and name not in changes
+            else self._compiler(self.compile, *changes.get(name, (name, None)), program)
+            for name in program.kernels
+        }
+        return self._loaded(program, compiled, [b for b, _ in lines], [a for _, a in lines])
 
     def _loaded(
         self,
@@ -284,30 +372,17 @@ class Workshop:
         return Prepared(loaded, program.digest(code, leaves), before, after)
 
     def _leaves(self, program: Program) -> Leaves:
-        """Digests of weights and literals; a mutant that keeps the weights keeps their digests."""
-        if program.params is self.baseline.program.params:
-            return replace(self.baseline.leaves, constants=digests_of(program.constants))
-        return Leaves.of_program(program)
-
-    def _prepare_device(self, mutant: Mutant, op: Operator) -> Prepared:
-        by_name = {kernel.name: kernel for kernel in self.device_kernels()}
-        everything = [
-            (by_name[name], number, change)
-            for name in wanted_places(mutant, by_name)
-            for number, change in enumerate(self.device_changes(op, by_name[name]), 1)
-        ]
-        chosen = choose(mutant, everything, lambda c: (c[0].name, c[1]))
-        program = self.baseline.program
-        compiled = {name: (code, Path()) for name, code in self.baseline.code.items()}
-        lines = []
-        by_kernel: dict[str, tuple[DeviceKernel, list[sites.Change]]] = {}
-        for kernel, _, change in chosen:
-            by_kernel.setdefault(kernel.name, (kernel, []))[1].append(change)
-            lines.append(change.lines(self.device_stage(kernel.kernels[0], program).body))
-        for kernel, changes in by_kernel.values():
-            made = self._compiler(self.compile, kernel.kernels[0], program, changes)
-            compiled.update(dict.fromkeys(kernel.kernels, made))
-        return self._loaded(program, compiled, [b for b, _ in lines], [a for _, a in lines])
+        """Digests of weights and literals; what is the baseline's has its digest already."""
+        ours = self.baseline.program
+        params = tuple(
+            known if array is old else array_digest(array)
+            for array, old, known in zip(
+                program.params, ours.params, self.baseline.leaves.params, strict=True
+            )
+        )
+        if program.constants is ours.constants:
+            return replace(self.baseline.leaves, params=params)
+        return Leaves(params, digests_of(program.constants))
 
     @staticmethod
     def _compiler(function: Any, *args: Any) -> Any:

@@ -13,11 +13,13 @@ import pkgutil
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
 from pytest_mutatenn.operators import registry
+from pytest_mutatenn.operators.plugins import GROUP, plugins
 from pytest_mutatenn.operators.registry import CATEGORIES, STAGES, Operator
 
 Setting = tuple[str, str, str]
@@ -93,9 +95,23 @@ def load(files: Iterable[Path] = (), settings: Iterable[Setting] = ()) -> Catalo
     package = importlib.import_module("pytest_mutatenn.operators")
     for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(info.name)
+    for plugin in plugins():
+        _import_plugin(plugin)
     for file in files:
         _import_file(Path(file).resolve())
     return Catalogue(registry.REGISTRY.values(), settings)
+
+
+def _import_plugin(plugin: EntryPoint) -> None:
+    try:
+        plugin.load()
+    except MutatennError:
+        raise
+    except Exception as error:
+        raise MutatennError(
+            f"The mutation operators of {plugin.value} (entry point {plugin.name!r} of the group "
+            f"{GROUP}) could not be imported: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _import_file(file: Path) -> None:

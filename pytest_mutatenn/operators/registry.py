@@ -31,11 +31,16 @@ CATEGORIES = {
     "conditional": "Conditional statements and expressions",
     "kernel-arithmetic": "Arithmetic in kernels",
     "weights": "Weights",
+    "higher-order": "Higher order",
 }
 """Category id -> its title, in the order of the documentation and the reports."""
 
-ROLES = ("value", "index", "condition", "extent")
-"""Where in a kernel an expression stands; see :func:`operator`."""
+EXPRESSION_ROLES = ("value", "index", "condition", "extent")
+PARAMETER_ROLES = ("weight", "bias", "scale", "shift", "mean", "variance", "other")
+BIT_ROLES = ("sign", "exponent", "mantissa")
+ROLES = (*EXPRESSION_ROLES, *PARAMETER_ROLES, *BIT_ROLES)
+"""Where in a kernel an expression stands, what a parameter is for, and what a bit of it is; see
+:func:`operator`."""
 
 Replacements = Callable[..., Iterator[Any]]
 
@@ -123,11 +128,14 @@ def operator(
     on
         For the stages ``kernel`` and ``device``: a TIR node class or several (a mapping counts by
         its keys). For the stage ``graph``: names of Relax operators such as ``"relax.nn.relu"``.
+        For the stage ``weights``: a class of :mod:`pytest_mutatenn.operators.parameter`.
     stages
         The stages it serves; the operators on TIR serve ``kernel`` and ``device`` alike.
     within
         Only where the expression has one of these roles: ``value`` (what is stored), ``index``
-        (of a load or a store), ``condition`` (of a branch or a select), ``extent`` (of a loop).
+        (of a load or a store), ``condition`` (of a branch or a select), ``extent`` (of a loop). In
+        stage ``weights``: only parameters that are a layer's ``weight``, ``bias``, ``scale``,
+        ``shift``, ``mean`` or ``variance``; only bits of ``sign``, ``exponent`` or ``mantissa``.
     groups
         ``default`` for strong operators with few equivalents, ``mutatenn`` for those of MutateNN.
     example
@@ -229,6 +237,11 @@ def _version(origin: Path, function: Replacements) -> str:
     except OSError:
         text = repr(function).encode()
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def is_ours(op: Operator) -> bool:
+    """Whether an operator is part of this package."""
+    return op.origin.is_relative_to(Path(__file__).resolve().parent)
 
 
 def registered_files() -> tuple[Path, ...]:

@@ -23,7 +23,7 @@ _STATS = (
     "tau_mean",
     "code_digest",
 )
-_MADE = frozenset(["code_digest", "seconds_compile"])
+_MADE = frozenset(["code_digest", "seconds_compile", "before", "after"])
 """What is known of a mutant as soon as it is made."""
 
 
@@ -185,16 +185,17 @@ def _mutants(
         for entry in plan["mutants"]:
             group = rows.get((model, cell, entry["id"]), [])
             judgement = _judge(group, green.get((model, cell), {}), full_matrix)
-            judgement = _first_of_its_code(judgement, entry["id"], group, by_code)
+            judgement = _first_of_its_code(judgement, entry["name"], group, by_code)
             if not group:
                 judgement = Judgement(
                     Verdict.SKIPPED, "not run: no test on it was selected, or the run ended"
                 )
-            record = found.setdefault((model, entry["id"]), _described(model, entry, gathered))
+            record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
     for (model, mutant), record in found.items():
         for (other, cell), plan in gathered.plans.items():
-            if other == model and cell not in record["cells"] and record["stage"] != "device":
+            elsewhere = "device" not in record["stage"].split("+")
+            if other == model and cell not in record["cells"] and elsewhere:
                 record["cells"][cell] = _absent_here(mutant, plan)
         cells = record["cells"] = dict(sorted(record["cells"].items()))
         scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
@@ -220,7 +221,7 @@ def _first_of_its_code(
 def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict[str, Any]:
     layers = gathered.models.get(model, {}).get("layers", {})
     return {
-        "id": entry["id"],
+        "id": entry["name"],
         "model": model,
         "operator": entry["operator"],
         "category": entry["category"],
@@ -231,6 +232,7 @@ def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict
         "layer": ", ".join(dict.fromkeys(layers.get(name, name) for name in entry["layers"])),
         "before": entry["before"],
         "after": entry["after"],
+        "parameters": entry["parameters"],
         "cells": {},
         "divergent": False,
     }
@@ -253,8 +255,8 @@ def _cell(
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
         **{name: stats.get(name) for name in _STATS},
-        "before": entry["before"],
-        "after": entry["after"],
+        "before": stats.get("before", entry["before"]),
+        "after": stats.get("after", entry["after"]),
         "stderr": stats.get("stderr", ""),
     }
 

@@ -1,5 +1,7 @@
 """Ids and recipes: the one from the other, and back."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +12,10 @@ from pytest_mutatenn.operators.registry import STAGES
 
 names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
 sites = st.builds(Site, names, st.integers(1, 10_000))
+bits = st.builds(Site, names, st.integers(-1, 10_000), st.integers(0, 63))
+elements = st.one_of(bits, st.builds(Site, names, st.integers(0, 10_000)))
 windows = st.tuples(st.integers(0, 99), st.none() | st.integers(0, 99))
-mutants = st.one_of(
+first_order = st.one_of(
     st.builds(
         Mutant,
         st.sampled_from(STAGES),
@@ -19,7 +23,24 @@ mutants = st.one_of(
         st.lists(sites, min_size=1, max_size=3).map(tuple),
     ),
     st.builds(
+        Mutant, st.just("weights"), names, st.lists(elements, min_size=1, max_size=3).map(tuple)
+    ),
+    st.builds(
         lambda stage, op, w: Mutant(stage, op, window=w), st.sampled_from(STAGES), names, windows
+    ),
+    st.builds(
+        lambda op, w, draw: Mutant("weights", op, window=w, draw=draw),
+        names,
+        windows,
+        st.integers(0, 99),
+    ),
+)
+mutants = st.one_of(
+    first_order,
+    st.builds(
+        lambda first, others: replace(first, others=tuple(others)),
+        first_order,
+        st.lists(first_order, min_size=1, max_size=2),
     ),
     st.sampled_from(CHECKS).map(lambda name: Mutant("check", name)),
 )
@@ -67,6 +88,20 @@ def test_an_id_with_a_stray_character_is_no_other_recipe_in_silence(mutant, wher
         ("kernel.LT_to_LE@sweep:0:3", Mutant("kernel", "LT_to_LE", window=(0, 3))),
         # a layer may have that name
         ("graph.boundary@sweep#1", Mutant("graph", "boundary", (Site("sweep", 1),))),
+        ("weights.flip@w#417b30", Mutant("weights", "flip", (Site("w", 417, 30),))),
+        ("weights.flip@w#0b0", Mutant("weights", "flip", (Site("w", 0, 0),))),
+        ("weights.stuck@w#b22", Mutant("weights", "stuck", (Site("w", -1, 22),))),
+        ("weights.noise@w#0", Mutant("weights", "noise", (Site("w", 0),))),
+        ("weights.noise@sweep~7", Mutant("weights", "noise", window=(0, None), draw=7)),
+        (
+            "graph.a@x#1+kernel.b@y#2+z#3",
+            Mutant(
+                "graph",
+                "a",
+                (Site("x", 1),),
+                others=(Mutant("kernel", "b", (Site("y", 2), Site("z", 3))),),
+            ),
+        ),
         ("canary", Mutant("check", "canary")),
         ("identity", Mutant("check", "identity")),
     ],
@@ -85,6 +120,13 @@ def test_forms(text, mutant):
         "source.boundary@conv2d#1",
         "kernel.boundary@conv2d",
         "kernel.boundary@conv2d#0",
+        "kernel.boundary@conv2d#",
+        "kernel.boundary@conv2d#1b2",
+        "weights.noise@w#",
+        "weights.noise@w#b",
+        "weights.noise@w#01",
+        "weights.noise@sweep~0",
+        "kernel.boundary@conv2d#1+canary",
         "kernel.boundary@conv2d#-1",
         "kernel.boundary@conv2d#01",
         "kernel.boundary@conv2d#1+",

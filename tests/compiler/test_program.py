@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from pytest_mutatenn.compiler.lower import Lowering, program_of
+from pytest_mutatenn.compiler.lower import Lowering, baseline_program
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import (
@@ -153,7 +153,7 @@ def lowering(tiny):
 
 
 def test_a_lowered_network(lowering):
-    program = program_of(lowering, None, None)
+    program = baseline_program(lowering)
     assert program.inputs == (TensorSpec((1, 1, 8, 8), "float32"),)
     assert program.outputs == (TensorSpec((1, 5), "float32"),)
     assert set(program.kernels) == {step.kernel for step in program.steps}
@@ -167,7 +167,7 @@ def test_a_lowered_network(lowering):
 
 def test_lowering_again_gives_the_same_program(lowering):
     again = Lowering(lowering.model, lowering.opt, lowering.target)
-    one, other = (program_of(each, None, None) for each in (lowering, again))
+    one, other = (baseline_program(each) for each in (lowering, again))
     assert one.steps == other.steps
     assert one.results == other.results
 
@@ -175,7 +175,7 @@ def test_lowering_again_gives_the_same_program(lowering):
 @pytest.fixture(scope="module")
 def workshop(tiny, tmp_path_factory):
     store = tmp_path_factory.mktemp("code")
-    order = Order(str(tiny / "tiny.onnx"), {}, "llvm", 2, (), (), (), str(store))
+    order = Order(str(tiny / "tiny.onnx"), {}, "llvm", 2, (), (), (), (), str(store))
     workshop = Workshop(order)
     workshop.load_baseline()
     return workshop

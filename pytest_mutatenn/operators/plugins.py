@@ -1,0 +1,41 @@
+"""Installed packages that bring operators: modules named by an entry point. Needs no TVM.
+
+[project.entry-points.mutatenn_operators]
+mine = "my_package.operators"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+GROUP = "mutatenn_operators"
+
+
+def plugins() -> tuple[EntryPoint, ...]:
+    """The entry points of the group, sorted by name."""
+    return tuple(sorted(entry_points(group=GROUP), key=lambda each: (each.name, each.value)))
+
+
+@cache
+def plugins_version() -> str:
+    """Digest of the plugins' modules: a changed operator is another one to every store."""
+    digest = hashlib.sha256()
+    for plugin in plugins():
+        digest.update(f"{plugin.name} {plugin.value}\0".encode())
+        if plugin.dist is not None:
+            digest.update(f"{plugin.dist.name} {plugin.dist.version}\0".encode())
+        digest.update(_source(plugin.module))
+    return digest.hexdigest()
+
+
+def _source(module: str) -> bytes:
+    """A module's text; empty where it is not to be had, which importing it will say."""
+    try:
+        spec = importlib.util.find_spec(module)
+        return Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
+    except (ImportError, OSError, ValueError):
+        return b""

@@ -1,0 +1,173 @@
+"""Which of a cell's mutants are run: selected, accepted, sampled."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_mutatenn.accepted import Accepted
+from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.errors import MutatennError
+
+if TYPE_CHECKING:
+    from pytest_mutatenn.options import Settings
+
+
+@dataclass(eq=False)
+class CellPlan:
+    """The mutants of one cell.
+
+    Attributes
+    ----------
+    mutants
+        The chosen ones, in order; see :func:`pytest_mutatenn.engine.listing.list_mutants`. Beside
+        what is there, ``name`` is the id as reports have it: one on the device stage names its
+        cell, since it is this cell's code that it changes.
+    absent
+        Operators without a site.
+    sampled_out, not_selected
+        Names that the sample, and ``--mutatenn-mutants``, left out.
+    accepted
+        Id of a chosen mutant -> why it is accepted, and is not run.
+    accepting
+        Entry of ``--mutatenn-accept`` that is about operators listed here -> whether it covers any
+        of their mutants.
+    """
+
+    mutants: list[dict[str, Any]]
+    absent: list[dict[str, Any]]
+    sampled_out: list[str]
+    not_selected: list[str]
+    accepted: dict[str, str] = field(default_factory=dict)
+    accepting: dict[str, bool] = field(default_factory=dict)
+
+
+def choose(
+    found: Mapping[str, Any],
+    settings: Settings,
+    model: str,
+    cell: Cell,
+    accepting: Sequence[Accepted],
+) -> CellPlan:
+    """Choose from the list of a cell's mutants.
+
+    Raises
+    ------
+    MutatennError
+        If ``--mutatenn-mutants`` names what is not there.
+    """
+    everything = [{**entry, "name": name_of(entry, cell)} for entry in found["mutants"]]
+    wanted = [entry for entry in everything if _wanted(entry, settings.mutants)]
+    if settings.mutants and everything and not wanted:
+        ids = [entry["name"] for entry in everything]
+        near = difflib.get_close_matches(settings.mutants[0], ids, n=1)
+        hint = f" The nearest is {near[0]!r}." if near else ""
+        raise MutatennError(
+            f"--mutatenn-mutants={','.join(settings.mutants)} matches none of the "
+            f"{len(ids)} mutants of {cell.id}.{hint} --mutatenn-list prints them."
+        )
+    accepted = {}
+    for entry in wanted:
+        for one in accepting:
+            if one.covers(model, cell.id, (entry["id"], entry["name"])):
+                accepted[entry["id"]] = f"accepted until {one.expires}: {one.reason}"
+                break
+    open_ones = [entry for entry in wanted if entry["id"] not in accepted]
+    drawn = sample(open_ones, settings.sample, settings.seed)
+    kept = {*accepted, *(entry["id"] for entry in drawn)}
+    chosen = [entry for entry in wanted if entry["id"] in kept]
+    return CellPlan(
+        chosen,
+        found["absent"],
+        _left_out(wanted, chosen),
+        _left_out(everything, wanted),
+        accepted,
+        _met(found, everything, settings, model, cell, accepting),
+    )
+
+
+def _met(
+    found: Mapping[str, Any],
+    everything: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    model: str,
+    cell: Cell,
+    accepting: Sequence[Accepted],
+) -> dict[str, bool]:
+    """Entry that this list is about -> whether it covers any mutant of it.
+
+    A sweep, or a list of other operators, does not show that a mutant is no more.
+    """
+    operators = {f"{e['stage']}.{e['operator']}" for e in (*found["mutants"], *found["absent"])}
+    met = {}
+    for one in accepting:
+        covers = any(one.covers(model, cell.id, (e["id"], e["name"])) for e in everything)
+        here = one.model in ("", model) and one.cell in ("", cell.id)
+        pattern = one.mutant.partition("@")[0]
+        listed = any(fnmatch.fnmatchcase(name, pattern) for name in operators)
+        if covers or (here and listed and settings.order[0] == "site"):
+            met[str(one)] = covers
+    return met
+
+
+def name_of(entry: Mapping[str, Any], cell: Cell) -> str:
+    """The id of a mutant as reports have it."""
+    on_device = "device" in entry["stage"].split("+")
+    return f"{entry['id']}@{cell.id}" if on_device else str(entry["id"])
+
+
+def _wanted(entry: Mapping[str, Any], patterns: Sequence[str]) -> bool:
+    return not patterns or any(
+        text == pattern or fnmatch.fnmatchcase(text, pattern)
+        for pattern in patterns
+        for text in (entry["id"], entry["name"])
+    )
+
+
+def sample(
+    entries: Sequence[dict[str, Any]], amount: tuple[float, bool] | None, seed: int
+) -> list[dict[str, Any]]:
+    """Choose some mutants: of every stage and category its share, by the digest of seed and id.
+
+    The choice depends on the ids alone, so that it is the same on every machine, and a cell with
+    the same mutants has the same sample.
+
+    Parameters
+    ----------
+    entries
+        All mutants, in order; the chosen ones keep it.
+    amount
+        How many, or how many percent when the second is true; None for all.
+    seed
+        Another seed gives another choice.
+    """
+    if amount is None or not entries:
+        return list(entries)
+    number, percent = amount
+    total = round(len(entries) * number / 100) if percent else int(number)
+    total = max(1, min(total, len(entries)))
+    strata: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for entry in entries:
+        strata.setdefault((entry["stage"], entry["category"]), []).append(entry)
+    shares = {key: len(group) * total / len(entries) for key, group in strata.items()}
+    quota = {key: int(share) for key, share in shares.items()}
+    # largest remainders first, ties by name
+    for key in sorted(shares, key=lambda k: (quota[k] - shares[k], k))[
+        : total - sum(quota.values())
+    ]:
+        quota[key] += 1
+    chosen: set[str] = set()
+    for key, group in strata.items():
+        ranked = sorted(entry["id"] for entry in group)
+        ranked.sort(key=lambda text: hashlib.sha256(f"{seed} {text}".encode()).digest())
+        chosen.update(ranked[: quota[key]])
+    return [entry for entry in entries if entry["id"] in chosen]
+
+
+def _left_out(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
+    kept = {entry["id"] for entry in after}
+    return [entry["name"] for entry in before if entry["id"] not in kept]
