@@ -20,9 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 OPERATORS = ROOT / "docs" / "operators.md"
 README = ROOT / "README.md"
 
-# attributes of a Relax operator that an example does not change
-_ATTRIBUTE = re.compile(r', (?!axes=)\w+=(\[[^\]]*\]|"[^"]*"|[^,()]+)')
-
 _INTRODUCTION = """\
 # The mutation operators
 
@@ -90,6 +87,7 @@ def operators_page() -> str:
     """The page docs/operators.md."""
     from pytest_mutatenn.operators.catalogue import load
     from pytest_mutatenn.operators.registry import CATEGORIES
+    from pytest_mutatenn.report.operators import example_lines
 
     operators = load().values()
     parts = [_INTRODUCTION]
@@ -109,18 +107,6 @@ def operators_page() -> str:
                 parts.append(f"# {op.name}\n- {before}\n+ {after}")
         parts.append("```")
     return "\n".join(parts) + "\n"
-
-
-def example_lines(op: Any) -> Iterator[str]:
-    """An operator's example as two lines of TVMScript."""
-    from pytest_mutatenn.compiler.sites import line_of
-    from pytest_mutatenn.operators.example import example_of
-
-    for node in example_of(op):
-        if "graph" in op.stages:
-            yield _ATTRIBUTE.sub("", node.script().strip().splitlines()[-1].strip())
-        else:
-            yield line_of(node)
 
 
 def readme_with(part: str, name: str = "options") -> str:

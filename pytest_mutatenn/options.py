@@ -95,7 +95,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     for flag, text in (
         ("full-matrix", "Run every test on every mutant, also on those already killed"),
-        ("list", "Print the mutants and run nothing"),
+        ("list", "Print the mutants with an estimate of the time, and run no test"),
         ("list-operators", "Print the mutation operators and run nothing"),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
     ):

@@ -32,10 +32,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Listing needs no workers."""
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Print the operators; listing mutants needs no workers."""
+    if config.option.mutatenn_list_operators:
+        config._do_configure()
+        try:
+            return _list_operators(config)
+        finally:
+            config._ensure_unconfigure()
     if config.option.mutatenn_list and getattr(config.option, "numprocesses", None):
         config.option.numprocesses = None
+    return None
+
+
+def _list_operators(config: pytest.Config) -> int:
+    from pytest_mutatenn.errors import MutatennError
+    from pytest_mutatenn.operators.catalogue import load, select
+    from pytest_mutatenn.report.operators import print_operators
+    from pytest_mutatenn.session import session_of
+
+    settings = session_of(config).settings
+    try:
+        catalogue = load(settings=settings.parameters)
+        wanted = settings.operators if config.getoption("mutatenn_operators") else "all"
+        chosen = {op.name: op for _, op in select(catalogue, wanted)}
+        print_operators(chosen.values(), config.get_terminal_writer().line)
+    except MutatennError as error:
+        raise pytest.UsageError(str(error)) from None
+    return 0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -149,11 +173,11 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        from pytest_mutatenn.session import describe_subjects
+        from pytest_mutatenn.session import describe_subjects, estimate_times
 
         reporter.ensure_newline()
         if ours.used:
-            print_plans(describe_subjects(ours), reporter.write_line)
+            print_plans(describe_subjects(ours), estimate_times(ours), reporter.write_line)
         else:
             reporter.write_line("No mutants: no test with a network was collected.")
     return True

@@ -159,6 +159,27 @@ def existing_session(config: pytest.Config) -> Session | None:
     return config.stash.get(_SESSION, None)
 
 
+def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
+    """(network, cell) -> how long its mutants will take; a few of them are run for it."""
+    from pytest_mutatenn.engine.estimate import estimate
+
+    grid = session.grid
+    found = {}
+    for subject in grid.subjects.values():
+        for cell in session.settings.cells:
+            plan = grid.plan_of(subject, cell)
+            if plan is None:
+                continue
+            engine = grid.engine(subject, cell)
+            data = None
+            if subject.arguments.get("inputs") is not None:
+                dataset = subject.dataset(engine.info)
+                data = dataset.arrays, dataset.digest
+            mutants = [entry for entry in plan.mutants if entry["id"] not in plan.accepted]
+            found[subject.id, cell.id] = estimate(engine, mutants, data)
+    return found
+
+
 def describe_subjects(session: Session) -> dict[str, Any]:
     """Models, cells, plans and counters of this process, as plain data for the report."""
     grid = session.grid

@@ -142,7 +142,9 @@ def _device_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found
 
 def _weight_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
     for change in weight_changes(op, workshop.weights, seed):
-        yield _found("weights", op, change.site, change.lines(), change.weight.layers, "")
+        found = _found("weights", op, change.site, change.lines(), change.weight.layers, "")
+        found.entry["weight"] = change.weight.onnx_name
+        yield found
 
 
 _SITES = {

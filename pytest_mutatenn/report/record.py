@@ -85,6 +85,7 @@ def build_record(
         "absent": _absent(gathered),
         "score": _scores(mutants, sampled),
         "excluded": _excluded(gathered, mutants),
+        "warnings": _warnings(gathered),
         "counters": dict(sorted(gathered.counters.items())),
     }
 
@@ -230,6 +231,7 @@ def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict
         "site": entry["site"],
         "layers": entry["layers"],
         "layer": ", ".join(dict.fromkeys(layers.get(name, name) for name in entry["layers"])),
+        "weight": entry.get("weight"),
         "before": entry["before"],
         "after": entry["after"],
         "parameters": entry["parameters"],
@@ -323,6 +325,19 @@ def _plain(found: Score) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else round(value, 4)
+
+
+def _warnings(gathered: Gathered) -> list[str]:
+    """What is no error, and is to be looked at: accepted mutants that are no more."""
+    met: dict[str, bool] = {}
+    for plan in gathered.plans.values():
+        for entry, covers in plan["accepting"].items():
+            met[entry] = met.get(entry, False) or covers
+    return [
+        f"--mutatenn-accept: no mutant is {entry} any more; remove the entry."
+        for entry, covers in sorted(met.items())
+        if not covers
+    ]
 
 
 def _excluded(gathered: Gathered, mutants: Iterable[Mapping[str, Any]]) -> dict[str, int]:

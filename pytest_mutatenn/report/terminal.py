@@ -38,6 +38,8 @@ def write_summary(
     _divergent(record, line)
     _survivors(record, line, verbose=verbose)
     _rest(record, line)
+    for text in record["warnings"]:
+        line(f"WARNING: {text}", yellow=True)
 
 
 def _baseline(record: Mapping[str, Any], line: Write) -> None:
@@ -132,7 +134,8 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
         there = mutant["cells"][cells[0]]
         line(f"{mutant['id']}  {', '.join(cells)}", red=True)
         if mutant["layer"]:
-            line(f"    {_cut('layer ' + mutant['layer'])}")
+            weight = f"weight {mutant['weight']} of " if mutant["weight"] else ""
+            line(f"    {_cut(f'{weight}layer ' + mutant['layer'])}")
         line(f"    - {_cut(there['before'], there['after'])}")
         line(f"    + {_cut(there['after'], there['before'])}")
         if there["infected"] is not None:

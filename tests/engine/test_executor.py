@@ -137,8 +137,15 @@ def test_an_input_that_does_not_infect_stops_at_the_first_changed_step(workshop,
 
 
 def test_every_mutant_of_the_list_can_be_made_again(workshop):
-    request = {"operators": "default", "stages": ["graph", "kernel", "device"], "order": "site"}
-    listed = list_mutants(workshop, {**request, "count": 1, "seed": 0, "positions": [0, None]})["mutants"]
+    request = {
+        "operators": "default",
+        "stages": ["graph", "kernel", "device", "weights"],
+        "order": "site",
+        "count": 1,
+        "positions": [0, None],
+        "seed": 0,
+    }
+    listed = list_mutants(workshop, request)["mutants"]
     assert len(listed) == len({entry["id"] for entry in listed})
     for entry in listed[:: max(1, len(listed) // 12)]:
         prepared = workshop.prepare(Mutant.parse(entry["id"]))

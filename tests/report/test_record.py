@@ -30,6 +30,8 @@ def row(mutant, test, result, order=0, cell=CELL, **more):
 def entry(name, category="stores", stage="kernel"):
     return {
         "id": name,
+        "name": name,
+        "parameters": {},
         "operator": name.partition("@")[0],
         "category": category,
         "stage": stage,
@@ -42,7 +44,7 @@ def entry(name, category="stores", stage="kernel"):
 
 
 def plan(*names, **more):
-    empty = {"absent": [], "sampled_out": [], "not_selected": []}
+    empty = {"absent": [], "sampled_out": [], "not_selected": [], "accepting": {}}
     return {"mutants": [entry(name) for name in names], **empty, **more}
 
 
