@@ -17,7 +17,8 @@ from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.devices.memory import as_tensor, guarded
 from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
-from pytest_mutatenn.engine.workshop import Prepared, Rejected, Workshop, is_ours, last_line
+from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
+from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.errors import InternalError, MutatennError
 
 Arrays = dict[str, np.ndarray]
@@ -52,7 +53,7 @@ class Bench:
             if workshop.operators.find(part.operator) is None:
                 raise MutatennError(f"{text}: there is no mutation operator {part.operator!r}.")
         try:
-            self.mutant = workshop.prepare(mutant)
+            self.mutant = prepare(workshop, mutant)
         except NoSuchSite as error:
             return {"status": "no_site", "reason": str(error)}
         except Rejected as error:

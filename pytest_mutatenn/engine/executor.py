@@ -254,8 +254,10 @@ class MutantRun:
             ran += not self._constant[index]
             same = self._same_as_baseline(index, made[index], memo, inputs, sample)
             steps[index] = ("own", index, 0) if same is None else ("base", same, 0)
-            infected |= same is None
-            if self._constant[index]:
+            if not self._constant[index]:
+                infected |= same is None
+            else:
+                # run once, with the first input; what differs shows in what reads it
                 self._fixed[index] = steps[index]
                 self._fixed_values[index] = made[index]
         results = [

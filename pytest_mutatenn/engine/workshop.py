@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,12 @@ from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
 from pytest_mutatenn.compiler.lower import (
     Lowering,
-    NoSuchSite,
-    Part,
     baseline_program,
-    canary_program,
-    choose,
-    mutant_program,
-    wanted_places,
 )
-from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
-from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
+from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
-from pytest_mutatenn.compiler.weights import Weight, chosen_weights, weights_of, with_weights
+from pytest_mutatenn.compiler.weights import Weight, weights_of
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine.executor import BaselineRun, Loaded
 from pytest_mutatenn.engine.store import Store
@@ -68,44 +61,12 @@ class Order:
     store: str
 
 
-Lines = tuple[str, str]
-"""A line of code before and after a change."""
-
-
-OnDevice = dict[str, tuple[str, list[sites.Change]]]
-"""Kernel -> the kernel whose body is changed for it, and how."""
-
-
-class Rejected(Exception):
-    """The compiler refused a mutant."""
-
-
 @dataclass
 class Counters:
     """Work done and work spared."""
 
     kernels_compiled: int = 0
     kernels_reused: int = 0
-
-
-@dataclass(eq=False)
-class Prepared:
-    """A mutant whose code is there.
-
-    Attributes
-    ----------
-    loaded
-        Its program and kernels.
-    digest
-        Digest of its program.
-    before, after
-        The lines that change.
-    """
-
-    loaded: Loaded
-    digest: str
-    before: list[str]
-    after: list[str]
 
 
 @dataclass(eq=False)
@@ -142,7 +103,7 @@ class Workshop:
         self.target = self.device.target(fast_math=self.opt.includes("FastMath"))
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
         self.lowering = Lowering(self.model, self.opt, self.target)
-        self._device_stage: dict[str, Any] = {}
+        self._device_stage: dict[int, tuple[Any, Any]] = {}
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
         self._code: dict[str, tuple[str, Path]] = {}
 
@@ -236,12 +197,12 @@ class Workshop:
         return to_device_stage(schedule(func, self.opt, self.target), self.target)
 
     def device_stage(self, name: str, program: Program) -> Any:
-        """A kernel at the device stage; the baseline's are kept."""
-        if program.kernels is not self.baseline.program.kernels:
-            return self.lower(program.kernels[name])
-        if name not in self._device_stage:
-            self._device_stage[name] = self.lower(program.kernels[name])
-        return self._device_stage[name]
+        """A kernel at the device stage; the same object each time, since changes are of it."""
+        func = program.kernels[name]
+        key = id(func)
+        if key not in self._device_stage:
+            self._device_stage[key] = func, self.lower(func)
+        return self._device_stage[key][1]
 
     def device_kernels(self) -> list[DeviceKernel]:
         """The baseline's kernels, one for each code, in the order in which they first run."""
@@ -267,152 +228,3 @@ class Workshop:
         """What the operator offers in a kernel of the baseline at the device stage."""
         body = self.device_stage(kernel.kernels[0], self.baseline.program).body
         return list(sites.changes(op, body))
-
-    def prepare(self, mutant: Mutant) -> Prepared:
-        """Make a mutant: lower it and compile what is new of it.
-
-        Raises
-        ------
-        NoSuchSite
-            If this cell's lowering has no such site.
-        Rejected
-            If the compiler refuses it.
-        """
-        if mutant.operator == "identity":
-            return self._compiled(self.baseline.program, [("output", "identity")])
-        if mutant.operator == "canary":
-            return self._compiled(
-                self._compiler(canary_program, self.lowering), [("output", "canary")]
-            )
-        parts = [(part, self.operators[part.operator]) for part in mutant.parts]
-        program, lines = self.baseline.program, list[Lines]()
-        if any(part.stage in ("graph", "kernel") for part, _ in parts):
-            program, lines = self._compiler(mutant_program, self.lowering, parts)
-        program = self._with_weights(program, parts, lines)
-        changes = self._device_changes(program, parts, lines)
-        return self._compiled(program, lines, changes)
-
-    def _with_weights(self, program: Program, parts: list[Part], lines: list[Lines]) -> Program:
-        """The program with the parameters changed that the parts name."""
-        changes = []
-        for mutant, op in parts:
-            if mutant.stage == "weights":
-                found = chosen_weights(mutant, op, self.weights)
-                if len(found) < max(1, len(mutant.sites)):
-                    raise NoSuchSite("the network has no such parameter, or it would not change")
-                changes += found
-        lines += [change.lines() for change in changes]
-        if not changes:
-            return program
-        return replace(program, params=with_weights(program.params, changes))
-
-    def _device_changes(self, program: Program, parts: list[Part], lines: list[Lines]) -> OnDevice:
-        """What the parts change in the kernels of a program at the device stage."""
-        by_kernel: OnDevice = {}
-        named = {kernel.name: kernel for kernel in self.device_kernels()}
-        for mutant, op in parts:
-            if mutant.stage != "device":
-                continue
-            everything = []
-            for name in wanted_places(mutant, named):
-                kernels = self._kernels_of(program, named[name])
-                for number, change in enumerate(self._offered(op, program, kernels), 1):
-                    everything.append((name, number, kernels, change))
-            for _, _, kernels, change in choose(mutant, everything, lambda c: (c[0], c[1])):
-                lines.append(change.lines(self.device_stage(kernels[0], program).body))
-                # the others have the first one's code, and variables of their own
-                _, changes = by_kernel.setdefault(kernels[0], (kernels[0], []))
-                changes.append(change)
-                by_kernel.update(dict.fromkeys(kernels, (kernels[0], changes)))
-        return by_kernel
-
-    def _offered(self, op: Operator, program: Program, kernels: tuple[str, ...]) -> Any:
-        return sites.changes(op, self.device_stage(kernels[0], program).body) if kernels else ()
-
-    def _kernels_of(self, program: Program, kernel: DeviceKernel) -> tuple[str, ...]:
-        """The same kernels in another program; those of the same layers."""
-        base = self.baseline.program
-        if program.kernels is base.kernels:
-            return kernel.kernels
-        layers = {step.layers for step in base.steps if step.kernel in kernel.kernels}
-        return tuple(dict.fromkeys(s.kernel for s in program.steps if s.layers in layers))
-
-    def _compiled(
-        self,
-        program: Program,
-        lines: Sequence[Lines],
-        changes: OnDevice | None = None,
-    ) -> Prepared:
-        changes = changes or {}
-        ours = self.baseline.program.kernels
-        compiled = {
-            name: (self.baseline.code[name], Path())
-            if program.kernels is ours and name not in changes
-            else self._compiler(self.compile, *changes.get(name, (name, None)), program)
-            for name in program.kernels
-        }
-        return self._loaded(program, compiled, [b for b, _ in lines], [a for _, a in lines])
-
-    def _loaded(
-        self,
-        program: Program,
-        compiled: Mapping[str, tuple[str, Path]],
-        before: list[str],
-        after: list[str],
-    ) -> Prepared:
-        code = {name: digest for name, (digest, _) in compiled.items()}
-        ours = {digest: self.baseline.kernels[name] for name, digest in self.baseline.code.items()}
-        kernels = {
-            name: ours.get(digest) or self.device.load(path, guard=True)
-            for name, (digest, path) in compiled.items()
-        }
-        leaves = self._leaves(program)
-        mutated = frozenset(name for name, digest in code.items() if digest not in ours)
-        loaded = Loaded(program, code, kernels, leaves, mutated)
-        return Prepared(loaded, program.digest(code, leaves), before, after)
-
-    def _leaves(self, program: Program) -> Leaves:
-        """Digests of weights and literals; what is the baseline's has its digest already."""
-        ours = self.baseline.program
-        params = tuple(
-            known if array is old else array_digest(array)
-            for array, old, known in zip(
-                program.params, ours.params, self.baseline.leaves.params, strict=True
-            )
-        )
-        if program.constants is ours.constants:
-            return replace(self.baseline.leaves, params=params)
-        return Leaves(params, digests_of(program.constants))
-
-    @staticmethod
-    def _compiler(function: Any, *args: Any) -> Any:
-        """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
-        try:
-            return function(*args)
-        except Exception as error:
-            if is_ours(error):
-                raise
-            raise Rejected(last_line(error)) from error
-
-
-def last_line(error: BaseException) -> str:
-    """What an error of TVM's says, without its trace."""
-    text = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    return text[-1][:500] if text else type(error).__name__
-
-
-def is_ours(error: BaseException) -> bool:
-    """Whether an error was raised by this package's own code, not by TVM under it."""
-    last = None
-    trace = error.__traceback__
-    while trace is not None:
-        last, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
-    ours = Path(__file__).resolve().parent.parent
-    return last is not None and Path(last).resolve().is_relative_to(ours) and not _from_tvm(error)
-
-
-def _from_tvm(error: BaseException) -> bool:
-    """TVM's C++ errors surface in the frame that called it."""
-    return type(error).__module__.split(".")[0] in ("tvm", "tvm_ffi") or bool(
-        getattr(error, "__tvm_ffi_error__", None)
-    )

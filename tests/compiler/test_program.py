@@ -22,6 +22,7 @@ from pytest_mutatenn.compiler.program import (
     combine,
 )
 from pytest_mutatenn.devices.base import open_device
+from pytest_mutatenn.engine.prepare import prepare
 from pytest_mutatenn.engine.workshop import Order, Workshop
 from pytest_mutatenn.model.onnx_import import import_onnx
 
@@ -185,7 +186,7 @@ class TestEmittedCode:
     """What a mutant's digest says once its code is generated."""
 
     def prepared(self, workshop, text):
-        return workshop.prepare(Mutant.parse(text))
+        return prepare(workshop, Mutant.parse(text))
 
     @pytest.mark.parametrize(
         "text",

@@ -8,6 +8,7 @@ from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats, same_bits
 from pytest_mutatenn.engine.listing import list_mutants
+from pytest_mutatenn.engine.prepare import prepare
 from pytest_mutatenn.engine.workshop import Order, Workshop
 
 # of every stage, early and late in the network; some change nothing that an input shows
@@ -70,7 +71,7 @@ def activations(workshop, recorded, budget):
 
 
 def run(workshop, mutant, images, kept, everything=False):
-    prepared = workshop.prepare(Mutant.parse(mutant))
+    prepared = prepare(workshop, Mutant.parse(mutant))
     stats = RunStats()
     runner = MutantRun(workshop.run, prepared.loaded, kept, everything=everything)
     outputs = []
@@ -148,7 +149,7 @@ def test_every_mutant_of_the_list_can_be_made_again(workshop):
     listed = list_mutants(workshop, request)["mutants"]
     assert len(listed) == len({entry["id"] for entry in listed})
     for entry in listed[:: max(1, len(listed) // 12)]:
-        prepared = workshop.prepare(Mutant.parse(entry["id"]))
+        prepared = prepare(workshop, Mutant.parse(entry["id"]))
         assert prepared.after == [entry["after"]], entry["id"]
 
 

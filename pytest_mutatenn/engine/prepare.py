@@ -1,0 +1,219 @@
+"""A mutant made: lowered, what is new of it compiled, and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_mutatenn.compiler import sites
+from pytest_mutatenn.compiler.lower import (
+    NoSuchSite,
+    Part,
+    canary_program,
+    choose,
+    mutant_program,
+    wanted_places,
+)
+from pytest_mutatenn.compiler.mutant import Mutant
+from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
+from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
+from pytest_mutatenn.engine.executor import Loaded
+from pytest_mutatenn.engine.workshop import DeviceKernel, Workshop
+from pytest_mutatenn.operators.registry import Operator
+
+Lines = tuple[str, str]
+"""A line of code before and after a change."""
+
+
+OnDevice = dict[str, tuple[str, list[sites.Change]]]
+"""Kernel -> the kernel whose body is changed for it, and how."""
+
+
+class Rejected(Exception):
+    """The compiler refused a mutant."""
+
+
+@dataclass(eq=False)
+class Prepared:
+    """A mutant whose code is there.
+
+    Attributes
+    ----------
+    loaded
+        Its program and kernels.
+    digest
+        Digest of its program.
+    before, after
+        The lines that change.
+    """
+
+    loaded: Loaded
+    digest: str
+    before: list[str]
+    after: list[str]
+
+
+def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
+    """Make a mutant: lower it and compile what is new of it.
+
+    Raises
+    ------
+    NoSuchSite
+        If this cell's lowering has no such site.
+    Rejected
+        If the compiler refuses it.
+    """
+    if mutant.operator == "identity":
+        return _compiled(workshop, workshop.baseline.program, [("output", "identity")])
+    if mutant.operator == "canary":
+        return _compiled(
+            workshop, _compiler(canary_program, workshop.lowering), [("output", "canary")]
+        )
+    parts = [(part, workshop.operators[part.operator]) for part in mutant.parts]
+    program, lines = workshop.baseline.program, list[Lines]()
+    if any(part.stage in ("graph", "kernel") for part, _ in parts):
+        program, lines = _compiler(mutant_program, workshop.lowering, parts)
+    program = _with_weights(workshop, program, parts, lines)
+    changes = _device_changes(workshop, program, parts, lines)
+    return _compiled(workshop, program, lines, changes)
+
+
+def _with_weights(
+    workshop: Workshop, program: Program, parts: list[Part], lines: list[Lines]
+) -> Program:
+    """The program with the parameters changed that the parts name."""
+    changes = []
+    for mutant, op in parts:
+        if mutant.stage == "weights":
+            found = chosen_weights(mutant, op, workshop.weights)
+            if len(found) < max(1, len(mutant.sites)):
+                raise NoSuchSite("the network has no such parameter, or it would not change")
+            changes += found
+    lines += [change.lines() for change in changes]
+    if not changes:
+        return program
+    return replace(program, params=with_weights(program.params, changes))
+
+
+def _device_changes(
+    workshop: Workshop, program: Program, parts: list[Part], lines: list[Lines]
+) -> OnDevice:
+    """What the parts change in the kernels of a program at the device stage."""
+    by_kernel: OnDevice = {}
+    named = {kernel.name: kernel for kernel in workshop.device_kernels()}
+    for mutant, op in parts:
+        if mutant.stage != "device":
+            continue
+        everything = []
+        for name in wanted_places(mutant, named):
+            kernels = _kernels_of(workshop, program, named[name])
+            for number, change in enumerate(_offered(workshop, op, program, kernels), 1):
+                everything.append((name, number, kernels, change))
+        for _, _, kernels, change in choose(mutant, everything, lambda c: (c[0], c[1])):
+            lines.append(change.lines(workshop.device_stage(kernels[0], program).body))
+            # the others have the first one's code, and variables of their own
+            _, changes = by_kernel.setdefault(kernels[0], (kernels[0], []))
+            changes.append(change)
+            by_kernel.update(dict.fromkeys(kernels, (kernels[0], changes)))
+    return by_kernel
+
+
+def _offered(workshop: Workshop, op: Operator, program: Program, kernels: tuple[str, ...]) -> Any:
+    if not kernels:
+        return ()
+    return sites.changes(op, _compiler(workshop.device_stage, kernels[0], program).body)
+
+
+def _kernels_of(workshop: Workshop, program: Program, kernel: DeviceKernel) -> tuple[str, ...]:
+    """The same kernels in another program; those of the same layers."""
+    base = workshop.baseline.program
+    if program.kernels is base.kernels:
+        return kernel.kernels
+    layers = {step.layers for step in base.steps if step.kernel in kernel.kernels}
+    return tuple(dict.fromkeys(s.kernel for s in program.steps if s.layers in layers))
+
+
+def _compiled(
+    workshop: Workshop,
+    program: Program,
+    lines: Sequence[Lines],
+    changes: OnDevice | None = None,
+) -> Prepared:
+    changes = changes or {}
+    ours = workshop.baseline.program.kernels
+    compiled = {
+        name: (workshop.baseline.code[name], Path())
+        if program.kernels is ours and name not in changes
+        else _compiler(workshop.compile, *changes.get(name, (name, None)), program)
+        for name in program.kernels
+    }
+    return _loaded(workshop, program, compiled, [b for b, _ in lines], [a for _, a in lines])
+
+
+def _loaded(
+    workshop: Workshop,
+    program: Program,
+    compiled: Mapping[str, tuple[str, Path]],
+    before: list[str],
+    after: list[str],
+) -> Prepared:
+    code = {name: digest for name, (digest, _) in compiled.items()}
+    base = workshop.baseline
+    ours = {digest: base.kernels[name] for name, digest in base.code.items()}
+    kernels = {
+        name: ours.get(digest) or workshop.device.load(path, guard=True)
+        for name, (digest, path) in compiled.items()
+    }
+    leaves = _leaves(workshop, program)
+    mutated = frozenset(name for name, digest in code.items() if digest not in ours)
+    loaded = Loaded(program, code, kernels, leaves, mutated)
+    return Prepared(loaded, program.digest(code, leaves), before, after)
+
+
+def _leaves(workshop: Workshop, program: Program) -> Leaves:
+    """Digests of weights and literals; what is the baseline's has its digest already."""
+    ours = workshop.baseline.program
+    params = tuple(
+        known if array is old else array_digest(array)
+        for array, old, known in zip(
+            program.params, ours.params, workshop.baseline.leaves.params, strict=True
+        )
+    )
+    if program.constants is ours.constants:
+        return replace(workshop.baseline.leaves, params=params)
+    return Leaves(params, digests_of(program.constants))
+
+
+def _compiler(function: Any, *args: Any) -> Any:
+    """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
+    try:
+        return function(*args)
+    except Exception as error:
+        if is_ours(error):
+            raise
+        raise Rejected(last_line(error)) from error
+
+
+def last_line(error: BaseException) -> str:
+    """What an error of TVM's says, without its trace."""
+    text = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    return text[-1][:500] if text else type(error).__name__
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an error was raised by this package's own code, not by TVM under it."""
+    last = None
+    trace = error.__traceback__
+    while trace is not None:
+        last, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    ours = Path(__file__).resolve().parent.parent
+    return last is not None and Path(last).resolve().is_relative_to(ours) and not _from_tvm(error)
+
+
+def _from_tvm(error: BaseException) -> bool:
+    """TVM's C++ errors surface in the frame that called it."""
+    return type(error).__module__.split(".")[0] in ("tvm", "tvm_ffi") or bool(
+        getattr(error, "__tvm_ffi_error__", None)
+    )
