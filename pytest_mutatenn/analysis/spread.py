@@ -28,20 +28,25 @@ def differences(
     -------
     dict
         ``propagated``: inputs for which any output differs in any bit; ``top1_changed``: inputs
-        with another best class; ``tau_mean``: mean of Kendall's tau over the inputs.
+        with another best class; ``nonfinite``: inputs for which some output is NaN or infinite
+        that is a number in the baseline; ``tau_mean``: mean of Kendall's tau over the inputs.
     """
     propagated = np.zeros(len(mutant[output]), bool)
+    nonfinite = propagated.copy()
     for name, theirs in baseline.items():
         ours = np.ascontiguousarray(mutant[name]).reshape(len(propagated), -1)
         theirs = np.ascontiguousarray(theirs).reshape(len(propagated), -1)
         propagated |= (ours.view(np.uint8) != theirs.view(np.uint8)).any(axis=1)
+        if ours.dtype.kind == "f":
+            nonfinite |= (~np.isfinite(ours) & np.isfinite(theirs)).any(axis=1)
     if not propagated.any():
-        return {"propagated": 0, "top1_changed": 0, "tau_mean": 1.0}
+        return {"propagated": 0, "top1_changed": 0, "nonfinite": 0, "tau_mean": 1.0}
     a = Predictions(mutant[output].reshape(len(propagated), -1))
     b = Predictions(baseline[output].reshape(len(propagated), -1))
     tau = float(kendall_tau(a, b).mean())
     return {
         "propagated": int(propagated.sum()),
         "top1_changed": int((a.top1 != b.top1).sum()),
+        "nonfinite": int(nonfinite.sum()),
         "tau_mean": None if math.isnan(tau) else round(tau, 6),
     }

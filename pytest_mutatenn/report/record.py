@@ -20,6 +20,7 @@ _STATS = (
     "infected",
     "propagated",
     "top1_changed",
+    "nonfinite",
     "tau_mean",
     "code_digest",
 )
