@@ -110,7 +110,7 @@ class Bench:
         self.model = import_onnx(self.path)
         shape = self.model.inputs[0].shape
         self.image = np.random.default_rng(1).normal(0.2, 1, shape).astype(np.float32)
-        self.workshops = {}
+        self.workshops, self.outputs = {}, {}
 
     def sites(self, op):
         """What an operator, or the one of a name, finds: `relu#1`."""
@@ -118,12 +118,18 @@ class Bench:
         return [f"{c.layer}#{c.number}" for c in graph_changes(op, self.model.module)]
 
     def run(self, mutant, level=0):
+        if (mutant, level) not in self.outputs:
+            self.outputs[mutant, level] = self.computed(mutant, level)
+        return self.outputs[mutant, level]
+
+    def computed(self, mutant, level):
         if level not in self.workshops:
             order = Order(str(self.path), {}, "llvm", level, (), (), (), str(self.store))
             self.workshops[level] = Workshop(order)
             self.workshops[level].load_baseline()
-        workshop = self.workshops[level]
-        loaded = workshop.prepare(Mutant.parse(mutant)).loaded
+        workshop, recipe = self.workshops[level], Mutant.parse(mutant)
+        workshop.operators.find(recipe.operator)
+        loaded = workshop.prepare(recipe).loaded
         runner = MutantRun(workshop.run, loaded, None, everything=True)
         (output,) = runner.run([as_tensor(guarded_copy(self.image))], 0, RunStats())
         return np.array(output)
@@ -145,15 +151,14 @@ class TestEvery:
         return [(bench, site) for bench in benches.values() for site in bench.sites(name)]
 
     def test_it_changes_what_a_network_computes(self, benches, name):
-        changed = [
+        assert any(
             not np.array_equal(bench.run(f"graph.{name}@{site}"), bench.run("identity"))
             for bench, site in self.where(benches, name)
-        ]
-        assert any(changed)
+        )
 
     @pytest.mark.parametrize("level", [2, 3])
     def test_it_computes_the_same_at_every_level(self, benches, name, level):
-        for bench, site in self.where(benches, name)[:2]:
+        for bench, site in self.where(benches, name)[:1]:
             mutant = f"graph.{name}@{site}"
             np.testing.assert_allclose(bench.run(mutant, level), bench.run(mutant), **NEAR)
 
