@@ -20,8 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OPERATORS = ROOT / "docs" / "operators.md"
 README = ROOT / "README.md"
 
-# attributes of a Relax operator that an example does not change
-_ATTRIBUTE = re.compile(r', (?!axes=)\w+=(\[[^\]]*\]|"[^"]*"|[^,()]+)')
+_ATTRIBUTE = re.compile(r', (\w+)=(?:\[[^\]]*\]|\([^)]*\)|"[^"]*"|[^,()]+)')
 
 _INTRODUCTION = """\
 # The mutation operators
@@ -111,16 +110,28 @@ def operators_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def example_lines(op: Any) -> Iterator[str]:
+def example_lines(op: Any) -> tuple[str, str]:
     """An operator's example as two lines of TVMScript."""
     from pytest_mutatenn.compiler.sites import line_of
     from pytest_mutatenn.operators.example import example_of
 
-    for node in example_of(op):
-        if "graph" in op.stages:
-            yield _ATTRIBUTE.sub("", node.script().strip().splitlines()[-1].strip())
-        else:
-            yield line_of(node)
+    node, new = example_of(op)
+    if "graph" not in op.stages:
+        return line_of(node), line_of(new)
+    before, after = (one.script().strip().splitlines()[-1].strip() for one in (node, new))
+    return _without_attributes(before, after, True), _without_attributes(after, before, False)
+
+
+def _without_attributes(line: str, other: str, shared_names: bool) -> str:
+    """Leave out the attributes that the other line has too, or does not have by name."""
+    same = {match[0] for match in _ATTRIBUTE.finditer(other)}
+    names = {match[1] for match in _ATTRIBUTE.finditer(other)}
+
+    def left(match: re.Match[str]) -> str:
+        kept = match[0] not in same and (not shared_names or match[1] in names)
+        return match[0] if kept else ""
+
+    return _ATTRIBUTE.sub(left, line)
 
 
 def readme_with(part: str, name: str = "options") -> str:
