@@ -10,6 +10,7 @@ import tvm_ffi
 from tvm import IRModule, relax
 
 from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_name, rewrite_main
+from pytest_mutatenn.operators.graph.operand import Line
 from pytest_mutatenn.operators.registry import Operator
 
 
@@ -45,13 +46,13 @@ def graph_changes(op: Operator, module: IRModule) -> Iterator[GraphChange]:
     A replacement of another shape or dtype than the layer's does not fit and is no site.
     """
     main = module["main"]
+    line = Line.of(main)
     for binding in bindings_of(main):
         if operator_name(binding.value) not in op.on:
             continue
         number = 0
-        for choice, new in enumerate(op.replacements(binding.value)):
-            builder = LineBuilder([])
-            var = _emit_nested(builder, new, binding.var.name)
+        for choice, new in enumerate(_asked(op, binding.value, line)):
+            var = _emit_nested(LineBuilder([]), new, binding.var.name)
             if tvm_ffi.structural_equal(var.ty, binding.var.ty):
                 number += 1
                 before, after = line_of(binding.var, binding.value), line_of(binding.var, new)
@@ -63,16 +64,22 @@ def apply_graph(module: IRModule, chosen: Iterable[GraphChange]) -> IRModule:
     by_layer: dict[str, GraphChange] = {}
     for change in chosen:
         by_layer.setdefault(change.layer, change)
+    line = Line.of(module["main"])
 
     def visit(builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr | None:
         change = by_layer.get(binding.var.name)
         if change is None:
             return None
-        call = relax.BlockBuilder().normalize(builder.renewed(binding.value))
-        new = list(change.op.replacements(call))[change.choice]
-        return _emit_nested(builder, new, binding.var.name)
+        # asked about the layer as it was, whose neighbours are known
+        new = _asked(change.op, binding.value, line)[change.choice]
+        return _emit_nested(builder, builder.renewed(new), binding.var.name)
 
     return rewrite_main(module, visit)
+
+
+def _asked(op: Operator, layer: Any, line: Line) -> list[Any]:
+    with line.known():
+        return list(op.replacements(layer))
 
 
 def negate_output(module: IRModule) -> IRModule:

@@ -55,8 +55,8 @@ def example_of(op: Operator) -> tuple[Any, Any]:
     make = _tensor if on_graph else _scalar
     node, expected = op.example(*map(make, inspect.signature(op.example).parameters))
     if on_graph:
-        # a layer as the importer leaves it: its operands are bound, and its type is known
-        node = relax.BlockBuilder().normalize(node)
+        # a layer as the importer leaves it: its type is known
+        node = _typed(node)
     return node, expected
 
 
@@ -135,6 +135,17 @@ def _text(node: Any) -> str:
     if isinstance(node, np.ndarray):
         return str(node.tolist())
     return str(node.script().strip().splitlines()[-1].strip())
+
+
+def _typed(node: Any) -> Any:
+    """Infer the types of a layer and of the layers that it is made of, as far as they are flat."""
+    if not isinstance(node, relax.Call):
+        return node
+    args = [_typed(arg) for arg in node.args]
+    node = relax.Call(node.op, args, node.attrs, node.ty_args)
+    if any(isinstance(arg, relax.Call) for arg in args):
+        return node
+    return relax.BlockBuilder().normalize(node)
 
 
 def _scalar(name: str) -> Any:

@@ -11,8 +11,7 @@ from pytest_mutatenn.operators.example import example_of
 from pytest_mutatenn.operators.parameter import Parameter
 from pytest_mutatenn.operators.registry import CATEGORIES, Operator
 
-# attributes of a layer that an example does not change
-_ATTRIBUTE = re.compile(r', (?!axes=)\w+=(\[[^\]]*\]|"[^"]*"|[^,()]+)')
+_ATTRIBUTE = re.compile(r', (\w+)=(?:\[[^\]]*\]|\([^)]*\)|"[^"]*"|[^,()]+)')
 
 
 def print_operators(operators: Iterable[Operator], line: Callable[..., None]) -> None:
@@ -43,8 +42,13 @@ def example_lines(op: Operator) -> tuple[str, str]:
     if isinstance(node, Parameter):
         return _numbers(node.values), _numbers(expected)
     if "graph" in op.stages:
-        before, after = (layer.script().strip().splitlines()[-1] for layer in (node, expected))
-        return _without_attributes(before, after)
+        before, after = (
+            layer.script().strip().splitlines()[-1].strip() for layer in (node, expected)
+        )
+        return (
+            _without_attributes(before, after, shared=True),
+            _without_attributes(after, before, shared=False),
+        )
     return line_of(node), line_of(expected)
 
 
@@ -54,13 +58,12 @@ def _numbers(values: Any) -> str:
     return f"{float(values):.8g}"
 
 
-def _without_attributes(before: str, after: str) -> tuple[str, str]:
-    """Two lines of Relax without the attributes that both have."""
-    kept = {m[0] for m in _ATTRIBUTE.finditer(before)} ^ {m[0] for m in _ATTRIBUTE.finditer(after)}
-    one, other = (
-        _ATTRIBUTE.sub(lambda m: m[0] if m[0] in kept else "", text.strip())
-        for text in (before, after)
-    )
-    if one == other:
-        return before.strip(), after.strip()
-    return one, other
+def _without_attributes(line: str, other: str, *, shared: bool) -> str:
+    """Leave out the attributes that the other line has too, or does not have by name."""
+    same = {match[0] for match in _ATTRIBUTE.finditer(other)}
+    names = {match[1] for match in _ATTRIBUTE.finditer(other)}
+
+    def left(match: re.Match[str]) -> str:
+        return match[0] if match[0] not in same and (not shared or match[1] in names) else ""
+
+    return _ATTRIBUTE.sub(left, line)

@@ -7,8 +7,9 @@ from tvm import relax
 from tvm_ffi import structural_equal
 
 from pytest_mutatenn.compiler.graph import apply_graph, graph_changes, layer_uses, negate_output
-from pytest_mutatenn.compiler.line import bindings_of
+from pytest_mutatenn.compiler.line import bindings_of, operator_name, shape_of
 from pytest_mutatenn.operators import catalogue, registry
+from pytest_mutatenn.operators.graph.operand import depth, producer
 
 op = relax.op
 OPERATORS = catalogue.load()
@@ -168,15 +169,66 @@ def test_a_mutant_keeps_names_types_and_the_other_layers(name):
 
 @pytest.mark.parametrize("name", GRAPH)
 def test_a_mutant_compiles_and_runs(name):
+    """What it computes is tested on networks, with the operators."""
     module = everything() if changes(name, everything()) else square()
-    shapes = [[int(extent) for extent in p.ty.shape] for p in module["main"].params]
-    data, *weights = (np.abs(array) for array in arrays(shapes))
-    plain = load_module(lower(module, LEVELS[0], scheduled=False), weights)(data)
+    data, *weights = (np.abs(array) for array in arrays(shapes_of(module)))
     for change in changes(name, module)[:1]:
         mutated = apply_graph(module, [change])
         result = load_module(lower(mutated, LEVELS[0], scheduled=False), weights)(data)
-        assert result.shape == plain.shape
-        assert not np.array_equal(result, plain)
+        assert list(result.shape) == shape_of(module["main"].body.body)
+
+
+def shapes_of(module):
+    return [shape_of(parameter) for parameter in module["main"].params]
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=lambda opt: f"O{opt.level}")
+@pytest.mark.parametrize("last", [False, True])
+def test_a_layer_left_out_is_another_name_of_what_it_was_given(monkeypatch, level, last):
+    monkeypatch.setattr(registry, "REGISTRY", {})
+
+    @registry.operator("left_out", category="layer", stages=["graph"], on="relax.nn.relu")
+    def left_out(call):
+        """Leave a ReLU out."""
+        yield call.args[0]
+
+    def build(emit, x):
+        value = emit(op.nn.relu(emit(op.negative(x), "negative_0")), "relu_0")
+        return value if last else op.exp(value)
+
+    module = network(build, [(2, 3)])
+    found = list(graph_changes(registry.REGISTRY["left_out"], module))
+    assert [change.after for change in found] == ["relu_0 = negative_0"]
+    mutated = apply_graph(module, found)
+    assert names(mutated) == names(module)
+    (data,) = arrays([(2, 3)])
+    result = load_module(lower(mutated, level))(data)
+    np.testing.assert_allclose(result, -data if last else np.exp(-data), rtol=1e-5)
+
+
+def test_an_operator_sees_what_computed_an_operand(monkeypatch):
+    monkeypatch.setattr(registry, "REGISTRY", {})
+    seen = []
+
+    @registry.operator("look", category="layer", stages=["graph"], on=["relax.add", "relax.exp"])
+    def look(call):
+        """Look at the operands."""
+        seen.append([(depth(arg), operator_name(producer(arg))) for arg in call.args])
+        yield from ()
+
+    def build(emit, x, weight, bias):
+        value = emit(op.matmul(x, weight), "matmul_0")
+        value = emit(op.add(value, emit(op.reshape(bias, (1, 4)), "reshape_0")), "add_0")
+        value = emit(op.exp(value), "exp_0")
+        return op.add(value, x)
+
+    module = network(build, [(1, 4)], [(4, 4), (4,)])
+    assert not list(graph_changes(registry.REGISTRY["look"], module))
+    assert seen == [
+        [(1, "relax.matmul"), (None, "relax.reshape")],
+        [(1, "relax.add")],
+        [(1, "relax.exp"), (0, "")],
+    ]
 
 
 def test_several_changes_at_once():

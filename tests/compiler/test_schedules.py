@@ -131,6 +131,23 @@ def test_depthwise_convolution(module):
 DIRECT = {"exact", "stem", "24-channels", "projection", "odd-columns", "dilated", "seven-by-seven"}
 
 
+@pytest.mark.parametrize("opt", [O2, O3])
+@pytest.mark.parametrize("groups", [1, 16])
+@pytest.mark.parametrize("axes", [[1, 1], [1, 0], [0, 1]])
+@pytest.mark.parametrize("change", ["cropped", "padded"])
+def test_what_crops_or_pads_a_convolution(change, axes, groups, opt):
+    def build(emit, x, weight):
+        value = emit(op.nn.conv2d(x, weight, padding=1, groups=groups), "conv2d_0")
+        if change == "padded":
+            return op.nn.pad(value, [0, 0, 0, 0, 0, axes[0], 0, axes[1]])
+        ends = [8 - axis for axis in axes]
+        return op.strided_slice(value, [2, 3], [0, 0], ends)
+
+    module = network(build, [(1, 16, 8, 8)], [(16, 16 // groups, 3, 3)])
+    for kernel in main_kernels(module, opt, "conv2d"):
+        assert_same(kernel, opt)
+
+
 @pytest.mark.parametrize("module", [*CONVOLUTIONS, *DEPTHWISE])
 def test_convolution_without_packed_weights(module, request):
     (kernel,) = main_kernels(module, O2, "conv2d")

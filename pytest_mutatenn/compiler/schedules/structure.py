@@ -107,9 +107,18 @@ def loads_of(expr: Any, buffer: Any) -> list[TensorLoad]:
 
 
 def reads_own_element(block: SBlock, buffer: Any) -> bool:
-    """Tell whether a block reads of `buffer` just the element at its own axes, in their order."""
+    """Tell whether a block reads of `buffer` just the element at its own axes, in their order.
+
+    A block that is wider than the buffer, as what pads it, is none: it has elements that no tile
+    of the buffer leads to.
+    """
     loads = loads_of(block.body.value, buffer)
     axes = [axis.var for axis in block.iter_vars]
+    if any(
+        not isinstance(axis.dom.extent, prim.IntImm) or int(axis.dom.extent) > int(extent)
+        for axis, extent in zip(block.iter_vars, buffer.shape, strict=False)
+    ):
+        return False
     return bool(loads) and all(
         len(load.indices) == len(axes)
         and all(
