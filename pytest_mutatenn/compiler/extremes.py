@@ -17,6 +17,7 @@ import numpy as np
 from tvm import sym
 from tvm.ir import Var, prim
 
+from pytest_mutatenn.compiler import points
 from pytest_mutatenn.compiler.points import LANE, Guard, Points, Undecided, children
 
 _UNKNOWN = 1 << 30  # what TVM says of a value that it knows no more of than its type
@@ -82,15 +83,15 @@ def worst(index: Any, size: int, guards: Sequence[Guard], scope: Scope) -> int |
     if not question.take(index, guards):
         return None
     try:
-        found = question.extremes()
+        found = question.extremes(points.FEW_POINTS)
     except Undecided:
         if _proved(index, size, guards, scope):
             return None
-        raise
-    if found is None or not question.reachable():
+        found = question.extremes(points.MOST_POINTS)
+    if found is None:
         return None
     below, above = -found[0], found[1] - (size - 1)
-    if max(below, above) <= 0:
+    if max(below, above) <= 0 or not question.reachable():
         return None
     return found[0] if below >= above else found[1]
 
@@ -142,7 +143,7 @@ class _Question:
                 ranges = self._variables(condition)
                 if ranges:
                     self._add(_Group(ranges, guards=[(condition, holds)]))
-                elif not np.all(Points({}, self.scope.values).may(condition, holds)):
+                elif not np.all(Points({}, self.scope.values, 1).may(condition, holds)):
                     return False
         return True
 
@@ -212,13 +213,13 @@ class _Question:
                 waiting += children(node)
         return found
 
-    def extremes(self) -> tuple[int, int] | None:
+    def extremes(self, most: int) -> tuple[int, int] | None:
         """Least and greatest value; ``None`` if there is none, or it depends on data."""
         low = high = self.constant
         for group in self.groups:
             if not group.terms:
                 continue
-            found = self._alone(group) or self._tried(group)
+            found = self._alone(group) or self._tried(group, most)
             if found is None:
                 return None
             low, high = low + found[0], high + found[1]
@@ -236,24 +237,26 @@ class _Question:
             return None
         return min(factor * least, factor * most), max(factor * least, factor * most)
 
-    def _tried(self, group: _Group) -> tuple[int, int] | None:
-        points = Points(group.ranges, self.scope.values)
+    def _tried(self, group: _Group, most: int) -> tuple[int, int] | None:
+        grid = Points(group.ranges, self.scope.values, most)
         total: Any = 0
         for factor, term in group.terms:
-            value = points.value(term)
+            value = grid.value(term)
             if value is None:
                 return None
             total = total + factor * value
-        used = points.where(group.guards)
+        used = grid.where(group.guards)
         total, used = np.broadcast_arrays(total, used)
         total = total[used]
         return (int(total.min()), int(total.max())) if total.size else None
 
     def reachable(self) -> bool:
         """Whether the guards that share no variable with the index can hold."""
+        most = points.MOST_POINTS
         return all(
-            group.terms or bool(np.any(Points(group.ranges, self.scope.values).where(group.guards)))
+            bool(np.any(Points(group.ranges, self.scope.values, most).where(group.guards)))
             for group in self.groups
+            if not group.terms
         )
 
 

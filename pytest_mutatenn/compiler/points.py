@@ -15,7 +15,8 @@ Guard = tuple[Any, bool]
 LANE = "lane"
 """Stands for the variable that counts the lanes of a vector."""
 
-MOST_POINTS = 1 << 21
+FEW_POINTS = 1 << 15
+MOST_POINTS = 1 << 20
 
 
 class Undecided(Exception):
@@ -56,6 +57,8 @@ class Points:
         Variable -> least and greatest value.
     names
         Variable -> the expression that it is bound to.
+    most
+        How many points at most.
 
     Raises
     ------
@@ -63,9 +66,11 @@ class Points:
         If there are too many.
     """
 
-    def __init__(self, ranges: Mapping[Any, tuple[int, int]], names: Mapping[Any, Any]) -> None:
+    def __init__(
+        self, ranges: Mapping[Any, tuple[int, int]], names: Mapping[Any, Any], most: int
+    ) -> None:
         counts = [max(0, most - least + 1) for least, most in ranges.values()]
-        if math.prod(counts) > MOST_POINTS:
+        if math.prod(counts) > most:
             raise Undecided
         self.names = names
         self.axes: dict[Any, np.ndarray] = {}

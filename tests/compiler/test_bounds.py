@@ -62,6 +62,11 @@ def told(body):
     return stray and stray.text
 
 
+def limit_points(monkeypatch, most):
+    monkeypatch.setattr(points, "FEW_POINTS", most)
+    monkeypatch.setattr(points, "MOST_POINTS", most)
+
+
 class TestLoops:
     def test_all_of_a_buffer(self):
         assert told(loop(P, 64, copy(P, load(63 - P)))) is None
@@ -103,7 +108,7 @@ class TestLoops:
         assert told(loop(P, 10**9, copy(index, ZERO))) is None
 
     def test_what_cannot_be_decided_is_said(self, monkeypatch):
-        monkeypatch.setattr(points, "MOST_POINTS", 100)
+        limit_points(monkeypatch, 100)
         body = loop(P, 60, loop(Q, 60, copy((P * Q) % 67, ZERO)))
         stray = outside(kernel(body))
         assert not stray.certain
@@ -362,6 +367,6 @@ def test_no_false_alarm_on_a_real_network(examples, level, target):
 
 def test_counts_of_points_are_what_is_tried(monkeypatch):
     # seven loops of a padded convolution, by groups: never their product
-    monkeypatch.setattr(points, "MOST_POINTS", 1000)
+    limit_points(monkeypatch, 1000)
     for func in legalised_kernels().values():
         assert outside(to_device_stage(func, LLVM)) is None
