@@ -1,7 +1,9 @@
 """Whether a kernel stays inside its buffers: every access, for every value of its loops.
 
 What depends on data cannot be known before the kernel runs: an index that is loaded counts as
-inside, and a condition that is loaded as one that may hold. Everything else is decided exactly.
+inside, and a condition that is loaded as one that may hold. Everything else is decided exactly,
+but for kernels that fuse more than a million values into one index with its guards (a GPU's blocks
+and threads can): those are said to be undecided.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ N = tirx.decl_buffer((4,), "int32", "n")
 P, Q, R = (tirx.Var(name, "int32") for name in "ijk")
 ZERO = tirx.const(0.0, "float32")
 
-few = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def const(value):
