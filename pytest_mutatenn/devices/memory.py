@@ -1,10 +1,11 @@
 """Tensors for kernels that may be wrong.
 
-Every tensor lies in a mapping of its own: poison around it, and beyond the poison a page that
-cannot be touched. A kernel that reads a little past a tensor reads the same poison (NaN, in
-floating point) on every run; one that strays further dies of it at once. What a kernel has not
-written yet is poison too. So a mutant that leaves its buffers behaves the same on every run.
-The same holds for the buffers a kernel asks its runtime for (:func:`guard_workspace`).
+Every tensor lies between poison, and beyond the poison is address space that cannot be touched,
+megabytes of it. A kernel that reads a little past a tensor reads the same poison (NaN, in
+floating point) on every run; one that strays further dies of it at once, and does not reach
+another tensor. What a kernel has not written yet is poison too. So a mutant that leaves its
+buffers behaves the same on every run. The same holds for the buffers a kernel asks its runtime for
+(:func:`guard_workspace`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import contextlib
 import ctypes
 import math
 import mmap
+import weakref
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,32 +25,104 @@ _PAGE = mmap.PAGESIZE
 _RED_ZONE = 4 * _PAGE
 _POISON = 0xFF  # NaN as float16, float32 and float64; -1 as a signed integer
 _NO_ACCESS = 0
+_ACCESS = mmap.PROT_READ | mmap.PROT_WRITE
+_GAP = 64 << 20  # of each two tensors: 16 million elements of float32
+_SPACE = 256 << 30  # addresses, not memory: 4096 tensors
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    *(ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
+]
+for _name, _last in (("mprotect", [ctypes.c_int]), ("madvise", [ctypes.c_int]), ("munmap", [])):
+    getattr(_libc, _name).argtypes = [ctypes.c_void_p, ctypes.c_size_t, *_last]
+
+
+def _reserve(size: int) -> int:
+    """Addresses that cannot be touched; they cost no memory until they are opened."""
+    # private: what a child writes, in weights say, is not to be seen by the process it comes from
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    address = _libc.mmap(None, size, _NO_ACCESS, flags, -1, 0)
+    if address in (None, ctypes.c_void_p(-1).value):
+        raise MemoryError(f"no address space for {size} bytes")
+    return int(address)
+
+
+class _Space:
+    """Addresses for tensors, far from each other and from everything else.
+
+    They are reserved once: a child, whose address space is limited to what it starts with and its
+    share of memory, has them already.
+    """
+
+    def __init__(self) -> None:
+        self._next = _reserve(_SPACE)
+        self._end = self._next + _SPACE
+        self._free: dict[int, list[int]] = {}
+
+    def take(self, size: int) -> int:
+        """A place for so many bytes."""
+        if self._free.get(size):
+            return self._free[size].pop()
+        address = self._next + _GAP
+        if address + size + _GAP > self._end:
+            raise MemoryError("the addresses for tensors are used up")
+        self._next = address + size
+        return address
+
+    def give_back(self, address: int, size: int, share: int) -> None:
+        """Take back the memory, and keep the place for the next tensor of its size."""
+        _libc.madvise(address, size, mmap.MADV_DONTNEED)
+        _libc.mprotect(address, size, _NO_ACCESS)
+        _libc.munmap(share, size)
+        self._free.setdefault(size, []).append(address)
+
+
+@cache
+def _space() -> _Space:
+    return _Space()
+
+
+def _place(size: int) -> memoryview:
+    """Memory with untouchable addresses around it, as far as there are any."""
+    # as many addresses again: so a process's limit counts tensors, as it does everything else
+    share = _reserve(size)
+    release: tuple[Any, ...]
+    try:
+        space = _space()
+        address = space.take(size)
+        release = (space.give_back, address, size, share)
+    except MemoryError:
+        _libc.munmap(share, size)
+        first = _reserve(size + 2 * _PAGE)
+        address = first + _PAGE
+        release = (_libc.munmap, first, size + 2 * _PAGE)
+    memory = (ctypes.c_uint8 * size).from_address(address)
+    weakref.finalize(memory, *release).atexit = False
+    if _libc.mprotect(address, size, _ACCESS):
+        raise MemoryError(f"no memory for {size} bytes")
+    return memoryview(memory)
 
 
 def guarded(shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Allocate a tensor between poison and guard pages.
+    """Allocate a tensor between poison and addresses that cannot be touched.
 
     Returns
     -------
     numpy.ndarray
         Filled with poison; C-contiguous, aligned to a page.
+
+    Raises
+    ------
+    MemoryError
+        If the process may not have so much.
     """
     kind = np.dtype(dtype)
     size = max(1, math.prod(shape)) * kind.itemsize
     body = -(-size // _PAGE) * _PAGE
-    # private: what a child writes, in weights say, is not to be seen by the process it comes from
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    mapping = mmap.mmap(-1, _PAGE + _RED_ZONE + body + _RED_ZONE + _PAGE, flags=flags)
-    whole = np.frombuffer(mapping, np.uint8)
-    whole[_PAGE:-_PAGE] = _POISON
-    start = whole.ctypes.data
-    for edge in (start, start + len(mapping) - _PAGE):
-        # a kernel that protects nothing still has the poison
-        _libc.mprotect(ctypes.c_void_p(edge), ctypes.c_size_t(_PAGE), _NO_ACCESS)
-    first = _PAGE + _RED_ZONE
-    return whole[first : first + size].view(kind)[: math.prod(shape)].reshape(shape)
+    whole = np.frombuffer(_place(_RED_ZONE + body + _RED_ZONE), np.uint8)
+    whole[:] = _POISON
+    return whole[_RED_ZONE : _RED_ZONE + size].view(kind)[: math.prod(shape)].reshape(shape)
 
 
 def poison(tensor: np.ndarray) -> None:
