@@ -68,6 +68,7 @@ class Bench:
             "digest": self.mutant.digest,
             "before": self.mutant.before,
             "after": self.mutant.after,
+            "undefined": self.mutant.undefined,
             "seconds": time.perf_counter() - start,
             "counters": {
                 name: count - before[name] for name, count in asdict(workshop.counters).items()

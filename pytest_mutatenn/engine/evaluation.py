@@ -80,6 +80,9 @@ class Recipe:
         Why it is not prepared.
     before, after
         The lines that change here.
+    undefined
+        Which access of its kernels is outside its buffer, if one is: what it reads there is not
+        defined, and is NaN in this sandbox.
     seconds
         Time it took to make.
     passing
@@ -91,6 +94,7 @@ class Recipe:
     reason: str = ""
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    undefined: str = ""
     seconds: float = 0.0
     passing: bool = False
 

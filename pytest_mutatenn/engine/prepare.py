@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.compiler import sites
+from pytest_mutatenn.compiler.bounds import outside
 from pytest_mutatenn.compiler.lower import (
     NoSuchSite,
     Part,
@@ -47,12 +48,15 @@ class Prepared:
         Digest of its program.
     before, after
         The lines that change.
+    undefined
+        Which access of it is outside its buffer; empty where none is.
     """
 
     loaded: Loaded
     digest: str
     before: list[str]
     after: list[str]
+    undefined: str = ""
 
 
 def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
@@ -149,7 +153,15 @@ def _compiled(
         else _compiler(workshop.compile, *changes.get(name, (name, None)), program)
         for name in program.kernels
     }
-    return _loaded(workshop, program, compiled, [b for b, _ in lines], [a for _, a in lines])
+    prepared = _loaded(workshop, program, compiled, [b for b, _ in lines], [a for _, a in lines])
+    for name in sorted(prepared.loaded.mutated):
+        final = _compiler(workshop.final, *changes.get(name, (name, None)), program)
+        stray = outside(final)
+        if stray is not None and stray.certain:
+            step = next(step for step in program.steps if step.kernel == name)
+            prepared.undefined = f"{step.name} {stray.text}"
+            break
+    return prepared
 
 
 def _loaded(

@@ -149,8 +149,13 @@ class Workshop:
         key = combine(self._ir_digest(func), str(self.opt), self.device.fingerprint())
         if changes is None:
             return self._built(key, lambda: self.lower(func))
-        mutated = without_units(sites.apply(self.device_stage(name, program), changes))
+        mutated = self.final(name, changes, program)
         return self._built(combine(key, ir_digest(mutated, self.target)), lambda: mutated)
+
+    def final(self, name: str, changes: list[sites.Change] | None, program: Program) -> Any:
+        """A kernel as code is generated from it, at the device stage."""
+        lowered = self.device_stage(name, program)
+        return lowered if changes is None else without_units(sites.apply(lowered, changes))
 
     def _ir_digest(self, func: Any) -> str:
         """Digest of a kernel; kernels met before are found by comparing, which is cheaper."""

@@ -23,8 +23,9 @@ _STATS = (
     "nonfinite",
     "tau_mean",
     "code_digest",
+    "undefined",
 )
-_MADE = frozenset(["code_digest", "seconds_compile", "before", "after"])
+_MADE = frozenset(["code_digest", "seconds_compile", "before", "after", "undefined"])
 """What is known of a mutant as soon as it is made."""
 
 

@@ -114,6 +114,9 @@ def _divergent(record: Mapping[str, Any], line: Write) -> None:
             if Verdict[there["verdict"]].scored
         )
         line(f"  {mutant['id']}: {verdicts}")
+        strays = [cell for cell, there in mutant["cells"].items() if there["undefined"]]
+        if strays:
+            line(f"    it reaches outside its buffers in {', '.join(strays)}, which is undefined")
     _more(line, len(found) - _SHOWN_SURVIVORS)
 
 
@@ -132,7 +135,8 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
     limit = len(found) if verbose else _SHOWN_SURVIVORS
     for mutant, cells in _spread(found, limit):
         there = mutant["cells"][cells[0]]
-        line(f"{mutant['id']}  {', '.join(cells)}", red=True)
+        own = len(cells) == 1 and mutant["id"].endswith(f"@{cells[0]}")
+        line(mutant["id"] if own else f"{mutant['id']}  {', '.join(cells)}", red=True)
         if mutant["layer"]:
             weight = f"weight {mutant['weight']} of " if mutant["weight"] else ""
             line(f"    {_cut(f'{weight}layer ' + mutant['layer'])}")
@@ -140,6 +144,8 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
         line(f"    + {_cut(there['after'], there['before'])}")
         if there["infected"] is not None:
             line(f"    {_why(there)}")
+        if there["undefined"]:
+            line(f"    {there['undefined']}: undefined, and another device may show it")
     _more(line, len(found) - limit)
 
 
@@ -180,6 +186,13 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
     line("")
     if found:
         line(f"not in the score: {', '.join(found)}")
+    strays = sum(
+        Verdict[there["verdict"]].scored and bool(there["undefined"])
+        for mutant in record["mutants"]
+        for there in mutant["cells"].values()
+    )
+    if strays:
+        line(f"{_count(strays, 'verdict')} on code that reaches outside its buffers: NaN is there")
     counters = record["counters"]
     line(
         f"kernels compiled {counters.get('kernels_compiled', 0)}, "
