@@ -19,7 +19,7 @@ from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
 from pytest_mutatenn.engine.workshop import Workshop
-from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.errors import InternalError
 
 Arrays = dict[str, np.ndarray]
 
@@ -49,9 +49,6 @@ class Bench:
         mutant = Mutant.parse(text)
         workshop = self.workshop
         before = asdict(workshop.counters)
-        for part in mutant.parts if mutant.stage != "check" else ():
-            if workshop.operators.find(part.operator) is None:
-                raise MutatennError(f"{text}: there is no mutation operator {part.operator!r}.")
         try:
             self.mutant = prepare(workshop, mutant)
         except NoSuchSite as error:

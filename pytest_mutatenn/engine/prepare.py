@@ -22,6 +22,7 @@ from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, dige
 from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
 from pytest_mutatenn.engine.executor import Loaded
 from pytest_mutatenn.engine.workshop import DeviceKernel, Workshop
+from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.operators.registry import Operator
 
 Lines = tuple[str, str]
@@ -68,6 +69,8 @@ def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
         If this cell's lowering has no such site.
     Rejected
         If the compiler refuses it.
+    MutatennError
+        If there is no such operator.
     """
     if mutant.operator == "identity":
         return _compiled(workshop, workshop.baseline.program, [("output", "identity")])
@@ -75,13 +78,20 @@ def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
         return _compiled(
             workshop, _compiler(canary_program, workshop.lowering), [("output", "canary")]
         )
-    parts = [(part, workshop.operators[part.operator]) for part in mutant.parts]
+    parts = [(part, _operator(workshop, part)) for part in mutant.parts]
     program, lines = workshop.baseline.program, list[Lines]()
     if any(part.stage in ("graph", "kernel") for part, _ in parts):
         program, lines = _compiler(mutant_program, workshop.lowering, parts)
     program = _with_weights(workshop, program, parts, lines)
     changes = _device_changes(workshop, program, parts, lines)
     return _compiled(workshop, program, lines, changes)
+
+
+def _operator(workshop: Workshop, mutant: Mutant) -> Operator:
+    op = workshop.operators.find(mutant.operator)
+    if op is None:
+        raise MutatennError(f"{mutant}: there is no mutation operator {mutant.operator!r}.")
+    return op
 
 
 def _with_weights(
