@@ -33,7 +33,7 @@ def _left_out(node: Any) -> Any:
     example=lambda i, x: (BufferStore(out(), x, [i]), BufferStore(out(), out()[i], [i])),
 )
 def drop_store(node: Any) -> Iterator[Any]:
-    """Leave a store out: its place keeps what it held (Mull's, and mutation testing's, SDL)."""
+    """Leave a store out: its place keeps what it held (statement deletion, SDL)."""
     yield _left_out(node)
 
 
