@@ -122,3 +122,12 @@ def test_a_sweep_leaves_a_loop_around_one_that_became_parallel():
 
 def test_loops_over_a_place_of_their_own_are_no_race():
     assert not sites_of(copy(), "parallel_race", "device")
+    # each round of the loop over rows starts its sum anew, in the one place of a temporary
+    data = te.placeholder((4, 8), "float32", name="data")
+    k = te.reduce_axis((0, 8), "k")
+    sums = te.compute((4,), lambda i: te.sum(data[i, k], k), name="sums")
+    func = te.create_prim_func([data, te.compute((4,), lambda i: sums[i] * sums[i], name="out")])
+    schedule = Schedule(func)
+    schedule.compute_at(schedule.get_sblock("sums"), schedule.get_loops("out")[0])
+    (change,) = sites_of(schedule.mod["main"], "parallel_race", "device")
+    assert change.place.node.loop_var.name == "k"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tvm import tirx
-from tvm.tirx import BufferStore, For, ForKind
+from tvm.tirx import BufferStore, For, ForKind, IfThenElse
 from tvm_ffi.structural import structural_walk
 
 from pytest_mutatenn.operators.registry import operator
@@ -15,6 +15,7 @@ from pytest_mutatenn.operators.tensor.dtypes import constant, literal
 from pytest_mutatenn.operators.tensor.places import out
 
 _COUNTED = (ForKind.SERIAL, ForKind.PARALLEL, ForKind.UNROLLED)
+_CONCURRENT = (ForKind.PARALLEL, ForKind.THREAD_BINDING)
 _I: Any = tirx.Var("i", "int32")
 _NOTHING = tirx.Evaluate(tirx.const(0, "int32"))
 
@@ -90,14 +91,27 @@ def _sum(kind: Any) -> Any:
     return For(_I, zero, eight, kind, BufferStore(out(), out()[zero] + one, [zero]))
 
 
-def _is_shared(store: Any, loop: Any, inside: list[Any]) -> bool:
-    """Whether all rounds of a loop update one place by what it held."""
-    if any(buffer.same_as(store.buffer) for buffer in inside) or not accumulates(store):
+def _found(statement: Any, kind: Any) -> list[Any]:
+    found: list[Any] = []
+    structural_walk(statement, [((kind,), found.append)])
+    return found
+
+
+def _is_reduced(store: Any, loop: Any) -> bool:
+    """Whether the rounds of a loop update one place by what the round before left there."""
+    if not accumulates(store):
         return False
-    seen: list[Any] = []
-    for index in store.indices:
-        structural_walk(index, [((tirx.Var,), seen.append)])
-    return not any(var.same_as(loop.loop_var) for var in seen)
+    variables = [var for index in store.indices for var in _found(index, tirx.Var)]
+    if any(var.same_as(loop.loop_var) for var in variables):
+        return False
+    # a round that starts the sum anew shares nothing; one that does so on a condition does
+    guarded = [s for branch in _found(loop.body, IfThenElse) for s in _found(branch, BufferStore)]
+    return not any(
+        other.buffer.same_as(store.buffer)
+        and not accumulates(other)
+        and not any(other.same_as(s) for s in guarded)
+        for other in _found(loop.body, BufferStore)
+    )
 
 
 @operator(
@@ -115,18 +129,7 @@ def parallel_race(node: Any) -> Iterator[Any]:
     """
     if node.kind != ForKind.SERIAL or literal(node.extent) == 1:
         return
-    stores: list[Any] = []
-    loops: list[Any] = []
-    inside: list[Any] = []
-    structural_walk(
-        node.body,
-        [
-            ((BufferStore,), stores.append),
-            ((For,), loops.append),
-            ((tirx.AllocBuffer,), lambda allocated: inside.append(allocated.buffer)),
-        ],
-    )
-    if any(loop.kind in (ForKind.PARALLEL, ForKind.THREAD_BINDING) for loop in loops):
+    if any(loop.kind in _CONCURRENT for loop in _found(node.body, For)):
         return
-    if any(_is_shared(store, node, inside) for store in stores):
+    if any(_is_reduced(store, node) for store in _found(node.body, BufferStore)):
         yield _changed(node, kind=ForKind.PARALLEL)
