@@ -97,19 +97,25 @@ def _found(statement: Any, kind: Any) -> list[Any]:
     return found
 
 
+def _uses(expressions: Any, var: Any) -> bool:
+    return any(used.same_as(var) for one in expressions for used in _found(one, tirx.Var))
+
+
 def _is_reduced(store: Any, loop: Any) -> bool:
     """Whether the rounds of a loop update one place by what the round before left there."""
-    if not accumulates(store):
+    if not accumulates(store) or _uses(store.indices, loop.loop_var):
         return False
-    variables = [var for index in store.indices for var in _found(index, tirx.Var)]
-    if any(var.same_as(loop.loop_var) for var in variables):
-        return False
-    # a round that starts the sum anew shares nothing; one that does so on a condition does
-    guarded = [s for branch in _found(loop.body, IfThenElse) for s in _found(branch, BufferStore)]
+    # where every round starts the sum anew they share nothing; the first round alone may do so
+    first = [
+        other
+        for branch in _found(loop.body, IfThenElse)
+        if _uses([branch.condition], loop.loop_var)
+        for other in _found(branch, BufferStore)
+    ]
     return not any(
         other.buffer.same_as(store.buffer)
         and not accumulates(other)
-        and not any(other.same_as(s) for s in guarded)
+        and not any(other.same_as(one) for one in first)
         for other in _found(loop.body, BufferStore)
     )
 
