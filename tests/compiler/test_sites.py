@@ -309,3 +309,52 @@ class TestLines:
         _, after = change.lines(func.body)
         assert after in [line.strip() for line in mutated.script().splitlines()]
         assert structural_equal(tvm.script.from_source(mutated.script()), mutated)
+
+    def test_where_the_statement_s_own_line_stays_the_first_below_that_changes(self):
+        i = tirx.Var("i", "int32")
+        branch = tirx.IfThenElse(i < 4, store(load(1)), store(load(2)))
+        (change,) = sites.changes(OPERATORS["swap_branches"], branch)
+        assert change.lines(branch) == ("result[0] = source[1]", "result[0] = source[2]")
+
+    def test_an_initial_value(self):
+        func = legalised_kernels()["matmul"]
+        (change,) = sites.changes(OPERATORS["drop_init"], func.body)
+        assert change.lines(func.body) == (
+            "matmul[v_i0, v_i1] = T.float32(0.0)",
+            "matmul[v_i0, v_i1] = matmul[v_i0, v_i1]",
+        )
+
+    def test_a_launch_and_another_attribute(self):
+        thread = tirx.IterVar((0, 8), "tx", tirx.IterVar.ThreadIndex, "threadIdx.x")
+        eight = tirx.const(8, "int32")
+        launch = tirx.AttrStmt(thread, "thread_extent", eight, store(load(1)))
+        assert sites.line_of(launch) == 'with T.launch_thread("threadIdx.x", 8):'
+        pragma = tirx.AttrStmt(thread.var, "pragma_unroll", eight, store(load(1)))
+        assert sites.line_of(pragma) == 'with T.attr("pragma_unroll", 8):'
+
+
+class TestRefused:
+    """What TVM knows no such thing as is never offered."""
+
+    def test_no_literal_that_divides_becomes_zero(self):
+        two = tirx.const(2.0, "float32")
+        body = tirx.SeqStmt([store(prim.Div(load(1), two)), store(prim.Div(two, load(1)))])
+        (change,) = sites.changes(OPERATORS["constant_to_zero"], body)
+        assert change.place.path[0] == 1
+
+    def test_no_lanes_of_a_vector_that_divides_become_zero(self):
+        lanes = prim.Broadcast(tirx.const(2.0, "float32"), 4)
+        places = [tirx.const(base, "int32") for base in (0, 1)]
+        vector = tirx.BufferLoad(SOURCE, [prim.Ramp(places[0], places[1], 4)])
+        divided = tirx.Evaluate(prim.Div(vector, lanes))
+        assert not list(sites.changes(OPERATORS["constant_to_zero"], divided))
+        assert list(sites.changes(OPERATORS["constant_negated"], divided))
+
+    def test_places_in_parallel_loops_and_launches(self):
+        i = tirx.Var("i", "int32")
+        bounds = tirx.const(0, "int32"), tirx.const(4, "int32")
+        loop = tirx.For(i, *bounds, tirx.ForKind.PARALLEL, store(load(1)))
+        body = tirx.SeqStmt([store(load(1)), loop])
+        stores = [p for p in sites.walk(body) if isinstance(p.node, tirx.BufferStore)]
+        assert [place.threaded for place in stores] == [False, True]
+        assert not any(p.threaded for p in sites.walk(body) if isinstance(p.node, tirx.For))

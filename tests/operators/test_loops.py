@@ -130,4 +130,4 @@ def test_loops_over_a_place_of_their_own_are_no_race():
     schedule = Schedule(func)
     schedule.compute_at(schedule.get_sblock("sums"), schedule.get_loops("out")[0])
     (change,) = sites_of(schedule.mod["main"], "parallel_race", "device")
-    assert change.place.node.loop_var.name == "k"
+    assert int(change.place.node.extent) == 8
