@@ -8,6 +8,7 @@ in two places is two sites, and a rewrite rebuilds the path and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -164,6 +165,8 @@ _LINES = (
     *(tirx.BufferStore, tirx.Bind, tirx.Evaluate),
     *(tirx.IfThenElse, tirx.For, tirx.While, tirx.AttrStmt),
 )
+
+_DECLARATION = re.compile(r"\w+ = T\.(Buffer\(.*\)|\w+\(\))")
 
 
 @dataclass(frozen=True)
@@ -332,10 +335,16 @@ def line_of(node: Any) -> str:
 
 
 def _first_difference(before: str, after: str) -> tuple[str, str] | None:
-    for old, new in zip(before.splitlines(), after.splitlines(), strict=False):
+    for old, new in zip(_statements(before), _statements(after), strict=False):
         if old != new:
-            return old.strip(), new.strip()
+            return old, new
     return None
+
+
+def _statements(script: str) -> list[str]:
+    """The lines of a script, without those that only say what its variables are."""
+    lines = [line.strip() for line in script.splitlines()]
+    return [line for line in lines if not _DECLARATION.fullmatch(line)]
 
 
 def _text(node: Any) -> str:

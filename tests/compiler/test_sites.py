@@ -316,6 +316,12 @@ class TestLines:
         (change,) = sites.changes(OPERATORS["swap_branches"], branch)
         assert change.lines(branch) == ("result[0] = source[1]", "result[0] = source[2]")
 
+    def test_a_statement_that_becomes_two(self):
+        before = store(load(1))
+        after = tirx.SeqStmt([tirx.BufferStore(SOURCE, load(2), [tirx.Var("i", "int32")]), before])
+        change = sites.Change(OPERATORS["drop_store"], sites.Place((), before, None, ()), 0, after)
+        assert change.lines(before) == ("result[0] = source[1]", "source[i] = source[2]")
+
     def test_an_initial_value(self):
         func = legalised_kernels()["matmul"]
         (change,) = sites.changes(OPERATORS["drop_init"], func.body)

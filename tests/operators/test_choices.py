@@ -9,6 +9,7 @@ from tvm_ffi import structural_equal
 from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.operators import catalogue
 
 ZERO, ONE = (tirx.const(value, "float32") for value in (0.0, 1.0))
 X, Y = np.random.default_rng(9).integers(-3, 4, (2, 32)).astype(np.float32)
@@ -153,3 +154,11 @@ class TestThresholds:
     def test_percent(self):
         (more,) = OPERATORS["threshold_percent"].replacements(self.x < self.y, percent=-50.0)
         assert structural_equal(more, self.x < self.y * self.half, map_free_vars=True)
+
+    def test_the_user_sets_them(self):
+        settings = [("threshold_plus_0_5", "side", "left"), ("threshold_percent", "percent", "-50")]
+        operators = catalogue.load(settings=settings)
+        (left,) = operators["threshold_plus_0_5"].replacements(self.x < self.y)
+        assert structural_equal(left, self.x + self.half < self.y, map_free_vars=True)
+        (less,) = operators["threshold_percent"].replacements(self.x < self.y)
+        assert structural_equal(less, self.x < self.y * self.half, map_free_vars=True)
