@@ -8,6 +8,7 @@ in two places is two sites, and a rewrite rebuilds the path and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,8 @@ _ARITHMETIC = (
     *(prim.Min, prim.Max, prim.And, prim.Or),
 )
 
+_DIVISIONS = (prim.Div, prim.Mod, prim.FloorDiv, prim.FloorMod)
+
 _KINDS: dict[Any, _Kind] = {
     **{cls: _binary(cls, "condition") for cls in _COMPARISONS},
     **{cls: _binary(cls) for cls in _ARITHMETIC},
@@ -158,17 +161,28 @@ _KINDS: dict[Any, _Kind] = {
 }
 
 # statements whose own expressions make up one line of TVMScript
-_LINES = (tirx.BufferStore, tirx.Bind, tirx.Evaluate, tirx.IfThenElse, tirx.For, tirx.While)
+_LINES = (
+    *(tirx.BufferStore, tirx.Bind, tirx.Evaluate),
+    *(tirx.IfThenElse, tirx.For, tirx.While, tirx.AttrStmt),
+)
+
+_DECLARATION = re.compile(r"\w+ = T\.(Buffer\(.*\)|\w+\(\))")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A node of a kernel, where it stands, its role and the statement it is part of."""
+    """A node of a kernel, where it stands, its role and the statement it is part of.
+
+    ``threaded`` where a loop around it is parallel already, or is a GPU's launch; ``divisor``
+    where it is what something is divided by.
+    """
 
     path: Path
     node: Any
     role: str | None
     statement: Path
+    threaded: bool = False
+    divisor: bool = False
 
 
 def walk(root: Any) -> Iterator[Place]:
@@ -176,18 +190,36 @@ def walk(root: Any) -> Iterator[Place]:
 
     An ``init`` stands before the body of its block, the way it runs.
     """
-    stack: list[tuple[Path, Any, str | None, Path]] = [((), root, None, ())]
+    stack = [Place((), root, None, ())]
     while stack:
-        path, node, role, statement = stack.pop()
-        if isinstance(node, _LINES):
-            statement = path
-        yield Place(path, node, role, statement)
-        kind = _KINDS.get(type(node))
+        place = stack.pop()
+        yield place
+        kind = _KINDS.get(type(place.node))
         if kind is not None:
-            children = kind.children(node)
+            threaded = place.threaded or _is_threaded(place.node)
+            children = kind.children(place.node)
             for i in range(len(children) - 1, -1, -1):
-                child, child_role = children[i]
-                stack.append(((*path, i), child, child_role or role, statement))
+                child, role = children[i]
+                path = (*place.path, i)
+                statement = path if isinstance(child, _LINES) else place.statement
+                divisor = _is_divisor(place, i)
+                stack.append(Place(path, child, role or place.role, statement, threaded, divisor))
+
+
+def _is_divisor(parent: Place, child: int) -> bool:
+    if isinstance(parent.node, prim.Broadcast):
+        return parent.divisor
+    return child == 1 and isinstance(parent.node, _DIVISIONS)
+
+
+def _is_threaded(node: Any) -> bool:
+    if isinstance(node, tirx.AttrStmt):
+        return bool(node.attr_key == "thread_extent")
+    return _is_parallel(node)
+
+
+def _is_parallel(node: Any) -> bool:
+    return isinstance(node, tirx.For) and bool(node.kind == tirx.ForKind.PARALLEL)
 
 
 def descend(root: Any, path: Path) -> Any:
@@ -229,29 +261,44 @@ class Change:
     new: Any
 
     def lines(self, root: Any) -> tuple[str, str]:
-        """The line of TVMScript that changes, before and after."""
+        """The line of TVMScript that changes, before and after.
+
+        Where the statement's own line does not, it is the first line below it that does.
+        """
         statement = descend(root, self.place.statement)
         inner = self.place.path[len(self.place.statement) :]
-        return line_of(statement), line_of(replace(statement, inner, self.new))
+        lines = line_of(statement), line_of(replace(statement, inner, self.new))
+        if lines[0] != lines[1]:
+            return lines
+        return _first_difference(self.place.node.script(), self.new.script()) or lines
 
 
 def changes(op: Operator, root: Any, places: Iterable[Place] | None = None) -> Iterator[Change]:
     """Everything the operator offers in a kernel's body, in walk order.
 
-    A replacement that is equal to its node (`0 * 1.5`, folded, is `0`) changes nothing.
+    A replacement that is equal to its node (`0 * 1.5`, folded, is `0`) changes nothing, and some
+    are none to TVM.
     """
     for place in walk(root) if places is None else places:
         if isinstance(place.node, op.on) and (not op.within or place.role in op.within):
             for choice, new in enumerate(op.replacements(place.node)):
-                if not structural_equal(new, place.node):
+                if not _is_refused(place, new) and not structural_equal(new, place.node):
                     yield Change(op, place, choice, new)
+
+
+def _is_refused(place: Place, new: Any) -> bool:
+    """Whether TVM knows no such thing: a parallel loop in another, a division by literal zero."""
+    if place.divisor and isinstance(new, (prim.FloatImm, prim.IntImm)):
+        return bool(new.value == 0)
+    return place.threaded and _is_parallel(new) and not _is_parallel(place.node)
 
 
 def apply(func: PrimFunc, chosen: Iterable[Change]) -> PrimFunc:
     """Return the kernel with all the changes made.
 
     Of several changes at one node the first is made. Inner nodes change before the nodes around
-    them, which are then asked for their replacement as they have become.
+    them, which are then asked for their replacement as they have become; one that has none any
+    more (a loop around one that has become parallel) stays.
     """
     body = func.body
     by_path: dict[Path, Change] = {}
@@ -262,7 +309,8 @@ def apply(func: PrimFunc, chosen: Iterable[Change]) -> PrimFunc:
         node = descend(body, path)
         new = change.new
         if node is not change.place.node and any(p[: len(path)] == path != p for p in by_path):
-            new = list(change.op.replacements(node))[change.choice]
+            offered = list(change.op.replacements(node))[change.choice :]
+            new = offered[0] if offered else node
         body = replace(body, path, new)
     return func.with_body(body)
 
@@ -275,11 +323,28 @@ def line_of(node: Any) -> str:
         span = extent if low in ("0", "T.int64(0)") else f"{low}, {low} + {extent}"
         name = kind if kind and kind != "serial" else "range"
         return f"for {node.loop_var.name} in {name}({span}):"
+    if isinstance(node, tirx.AttrStmt) and node.attr_key == "thread_extent":
+        return f'with T.launch_thread("{node.node.thread_tag}", {_text(node.value)}):'
+    if isinstance(node, tirx.AttrStmt):
+        return f'with T.attr("{node.attr_key}", {_text(node.value)}):'
     if isinstance(node, tirx.IfThenElse):
         return f"if {_text(node.condition)}:"
     if isinstance(node, tirx.While):
         return f"while {_text(node.condition)}:"
     return _text(node)
+
+
+def _first_difference(before: str, after: str) -> tuple[str, str] | None:
+    for old, new in zip(_statements(before), _statements(after), strict=False):
+        if old != new:
+            return old, new
+    return None
+
+
+def _statements(script: str) -> list[str]:
+    """The lines of a script, without those that only say what its variables are."""
+    lines = [line.strip() for line in script.splitlines()]
+    return [line for line in lines if not _DECLARATION.fullmatch(line)]
 
 
 def _text(node: Any) -> str:

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tvm import tirx
 from tvm.ir import prim
+from tvm.ir.expr import TensorLoad
 from tvm.s_tir import SBlock
 from tvm.target import Target
 from tvm_ffi import structural_equal
@@ -220,7 +221,7 @@ class TestApply:
         assert structural_equal(sites.apply(func, []), func)
 
     def test_of_two_choices_at_one_node_the_first_is_made(self):
-        func = legalised_kernels()["add"]
+        func = legalised_kernels()["add1"]
         found = list(sites.changes(OPERATORS["index_plus_one"], func.body))
         path = found[0].place.path
         both = [change for change in found if change.place.path == path]
@@ -245,12 +246,13 @@ class TestRegions:
         return block.reads
 
     def test_a_shifted_load_is_read_where_it_is(self):
-        func = legalised_kernels()["add"]
-        change = next(sites.changes(OPERATORS["index_plus_one"], func.body))
-        (before,) = self.block_reads(func, "T_add")
-        (after,) = self.block_reads(sites.apply(func, [change]), "T_add")
-        assert str(before.region[0].min) == "v_ax0"
-        assert str(after.region[0].min) == "v_ax0 + T.int64(1)"
+        func = legalised_kernels()["relu"]
+        found = sites.changes(OPERATORS["index_plus_one"], func.body)
+        change = next(c for c in found if isinstance(c.place.node, TensorLoad))
+        (before,) = self.block_reads(func, "compute")
+        (after,) = self.block_reads(sites.apply(func, [change]), "compute")
+        assert str(before.region[1].min) == "v_i1"
+        assert str(after.region[1].min) == "T.min(v_i1 + T.int64(1), T.int64(3))"
 
     @pytest.mark.parametrize("name", sorted(legalised_kernels()))
     def test_an_unchanged_block_rebuilt_has_the_regions_tvm_gave_it(self, name):
@@ -307,3 +309,58 @@ class TestLines:
         _, after = change.lines(func.body)
         assert after in [line.strip() for line in mutated.script().splitlines()]
         assert structural_equal(tvm.script.from_source(mutated.script()), mutated)
+
+    def test_where_the_statement_s_own_line_stays_the_first_below_that_changes(self):
+        i = tirx.Var("i", "int32")
+        branch = tirx.IfThenElse(i < 4, store(load(1)), store(load(2)))
+        (change,) = sites.changes(OPERATORS["swap_branches"], branch)
+        assert change.lines(branch) == ("result[0] = source[1]", "result[0] = source[2]")
+
+    def test_a_statement_that_becomes_two(self):
+        before = store(load(1))
+        after = tirx.SeqStmt([tirx.BufferStore(SOURCE, load(2), [tirx.Var("i", "int32")]), before])
+        change = sites.Change(OPERATORS["drop_store"], sites.Place((), before, None, ()), 0, after)
+        assert change.lines(before) == ("result[0] = source[1]", "source[i] = source[2]")
+
+    def test_an_initial_value(self):
+        func = legalised_kernels()["matmul"]
+        (change,) = sites.changes(OPERATORS["drop_init"], func.body)
+        assert change.lines(func.body) == (
+            "matmul[v_i0, v_i1] = T.float32(0.0)",
+            "matmul[v_i0, v_i1] = matmul[v_i0, v_i1]",
+        )
+
+    def test_a_launch_and_another_attribute(self):
+        thread = tirx.IterVar((0, 8), "tx", tirx.IterVar.ThreadIndex, "threadIdx.x")
+        eight = tirx.const(8, "int32")
+        launch = tirx.AttrStmt(thread, "thread_extent", eight, store(load(1)))
+        assert sites.line_of(launch) == 'with T.launch_thread("threadIdx.x", 8):'
+        pragma = tirx.AttrStmt(thread.var, "pragma_unroll", eight, store(load(1)))
+        assert sites.line_of(pragma) == 'with T.attr("pragma_unroll", 8):'
+
+
+class TestRefused:
+    """What TVM knows no such thing as is never offered."""
+
+    def test_no_literal_that_divides_becomes_zero(self):
+        two = tirx.const(2.0, "float32")
+        body = tirx.SeqStmt([store(prim.Div(load(1), two)), store(prim.Div(two, load(1)))])
+        (change,) = sites.changes(OPERATORS["constant_to_zero"], body)
+        assert change.place.path[0] == 1
+
+    def test_no_lanes_of_a_vector_that_divides_become_zero(self):
+        lanes = prim.Broadcast(tirx.const(2.0, "float32"), 4)
+        places = [tirx.const(base, "int32") for base in (0, 1)]
+        vector = tirx.BufferLoad(SOURCE, [prim.Ramp(places[0], places[1], 4)])
+        divided = tirx.Evaluate(prim.Div(vector, lanes))
+        assert not list(sites.changes(OPERATORS["constant_to_zero"], divided))
+        assert list(sites.changes(OPERATORS["constant_negated"], divided))
+
+    def test_places_in_parallel_loops_and_launches(self):
+        i = tirx.Var("i", "int32")
+        bounds = tirx.const(0, "int32"), tirx.const(4, "int32")
+        loop = tirx.For(i, *bounds, tirx.ForKind.PARALLEL, store(load(1)))
+        body = tirx.SeqStmt([store(load(1)), loop])
+        stores = [p for p in sites.walk(body) if isinstance(p.node, tirx.BufferStore)]
+        assert [place.threaded for place in stores] == [False, True]
+        assert not any(p.threaded for p in sites.walk(body) if isinstance(p.node, tirx.For))

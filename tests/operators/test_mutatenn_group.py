@@ -24,7 +24,7 @@ MUTATENN = {
     # kernel variables and stores
     "store_minus_1e_8",
     "store_times_1_00000001",
-    # conditional statements; threshold_percent is left to a later version
+    # conditional statements; of change_threshold the form that MutateNN ships
     "LT_to_LE",
     "LT_to_GT",
     "GT_to_LT",

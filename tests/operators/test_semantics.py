@@ -4,73 +4,25 @@ import hashlib
 
 import numpy as np
 import pytest
-import tvm
-from tvm import te, tirx
+from arrays import (
+    DEVICE,
+    OPERATORS,
+    STRANGE,
+    STRICT,
+    TARGETS,
+    copy,
+    elementwise,
+    mutated,
+    run,
+    sites_of,
+    stages,
+    vector,
+)
+from tvm import tirx
 from tvm.ir import prim
-from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.compiler import sites
-from pytest_mutatenn.compiler.kernel import generate, to_device_stage, without_units
-from pytest_mutatenn.devices.base import open_device
-from pytest_mutatenn.operators import catalogue
-
-OPERATORS = catalogue.load()
-DEVICE = open_device("llvm")
-STRICT = DEVICE.target(fast_math=False)
-# LLVM's optimiser makes of undefined behaviour what it likes, and other things at other levels
-TARGETS = [STRICT, tvm.target.Target({"kind": "llvm", "opt-level": 0}).with_host("llvm")]
-
-STRANGE = np.array(
-    [np.nan, -np.nan, np.inf, -np.inf, 3e9, -3e9, 3.4e38, -3.4e38, 2147483648.0, -2147483648.0],
-    np.float32,
-)
-
-
-def elementwise(compute, *dtypes, result="float32"):
-    """A kernel that computes one element from one of each input, exactly as it is written.
-
-    TE would simplify it: `x > y` becomes `y < x`.
-    """
-    inputs = [te.placeholder((32,), dtype, name=f"in{n}") for n, dtype in enumerate(dtypes)]
-    output = te.compute((32,), lambda i: sum(x[i].astype(result) for x in inputs), name="out")
-    func = te.create_prim_func([*inputs, output])
-    *buffers, _ = func.params
-
-    def written(store):
-        value = compute(*(tirx.BufferLoad(buffer, store.indices) for buffer in buffers))
-        return tirx.BufferStore(store.buffer, value, store.indices)
-
-    return func.with_body(structural_map(func.body, [(tirx.BufferStore, written)]))
-
-
-def mutated(func, name, stage="kernel", number=0):
-    """The kernel at the device stage, changed at one site of one stage."""
-    op = OPERATORS[name]
-    if stage == "device":
-        func = to_device_stage(func, STRICT)
-    func = sites.apply(func, [list(sites.changes(op, func.body))[number]])
-    return func if stage == "device" else to_device_stage(func, STRICT)
-
-
-def run(func, *arrays, target=STRICT, dtype="float32"):
-    """Run a kernel of the device stage on a vector each."""
-    module = generate(func.with_attr("target", target), target)
-    result = np.full(arrays[0].shape, 77, dtype)
-    tensors = [tvm.runtime.tensor(array) for array in (*arrays, result)]
-    module["main"](*tensors)
-    return tensors[-1].numpy()
-
-
-def copy():
-    return elementwise(lambda x: x, "float32")
-
-
-def vector(values):
-    """32 values: the given ones, repeated."""
-    return np.resize(np.asarray(values, np.float32), 32)
-
-
-stages = pytest.mark.parametrize("stage", ["kernel", "device"])
+from pytest_mutatenn.compiler.kernel import to_device_stage, without_units
 
 
 @stages
@@ -158,6 +110,21 @@ def test_times_1_00000001_shows_in_a_float64():
     np.testing.assert_array_equal(result, values * 1.00000001)
 
 
+@stages
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("store_plus_one", lambda x: x + 1),
+        ("store_times_minus_one", lambda x: -x),
+        ("store_zero", np.zeros_like),
+    ],
+)
+def test_stored_values(name, expected, stage):
+    values = np.random.default_rng(1).normal(0, 1e3, 32).astype(np.float32)
+    np.testing.assert_array_equal(run(mutated(copy(), name, stage), values), expected(values))
+
+
+F = np.float32
 COMPARED = {
     "LT_to_LE": (prim.LT, np.less_equal),
     "LT_to_GT": (prim.LT, np.greater),
@@ -166,6 +133,7 @@ COMPARED = {
     "boundary": (prim.GE, np.greater),
     "negate_condition": (prim.LE, np.greater),
     "threshold_plus_0_5": (prim.LT, lambda a, b: a < b + 0.5),
+    "threshold_percent": (prim.LT, lambda a, b: a < b * (1.1 if b.dtype == "int32" else F(1.1))),
 }
 
 
@@ -186,12 +154,36 @@ def test_comparisons(name, dtype, form):
     np.testing.assert_array_equal(result, expected(left, right).astype(np.float32))
 
 
+@pytest.mark.parametrize(("comparison", "opposite"), [(prim.EQ, np.not_equal), (prim.NE, np.equal)])
+def test_the_opposite_of_equality(comparison, opposite):
+    one, zero = tirx.const(1.0, "float32"), tirx.const(0.0, "float32")
+    func = elementwise(lambda x, y: prim.Select(comparison(x, y), one, zero), "int32", "int32")
+    left, right = np.random.default_rng(2).integers(0, 3, (2, 32)).astype(np.int32)
+    result = run(mutated(func, "negate_condition"), left, right)
+    np.testing.assert_array_equal(result, opposite(left, right).astype(np.float32))
+
+
+@stages
 @pytest.mark.parametrize(
     ("name", "compute", "expected"),
     [
         ("add_to_sub", lambda x, y: x + y, np.subtract),
+        ("sub_to_add", lambda x, y: x - y, np.add),
         ("mul_to_div", lambda x, y: x * y, np.divide),
+        ("mul_to_add", lambda x, y: x * y, np.add),
+        ("div_to_mul", lambda x, y: x / y, np.multiply),
         ("max_to_min", lambda x, y: tirx.max(x, y), np.minimum),
+        ("min_to_max", lambda x, y: tirx.min(x, y), np.maximum),
+        (
+            "constant_to_zero",
+            lambda x, y: x + y * tirx.const(2.0, "float32"),
+            lambda x, y: x,
+        ),
+        (
+            "constant_negated",
+            lambda x, y: x + y * tirx.const(2.0, "float32"),
+            lambda x, y: x - y * 2,
+        ),
         (
             "constant_plus_one",
             lambda x, y: x + y * tirx.const(2.0, "float32"),
@@ -199,33 +191,89 @@ def test_comparisons(name, dtype, form):
         ),
     ],
 )
-def test_arithmetic(name, compute, expected):
+def test_arithmetic(name, compute, expected, stage):
     values = np.random.default_rng(3).integers(1, 9, (2, 32)).astype(np.float32)
     func = elementwise(compute, "float32", "float32")
-    np.testing.assert_array_equal(run(mutated(func, name), *values), expected(*values))
+    baseline = run(to_device_stage(func, STRICT), *values)
+    result = run(mutated(func, name, stage), *values)
+    np.testing.assert_array_equal(result, expected(*values))
+    assert not np.array_equal(result, baseline)
+
+
+@stages
+@pytest.mark.parametrize(
+    ("compute", "expected"),
+    [
+        (lambda x, y: x + (y + x), lambda x, y: (x + y) + x),
+        (lambda x, y: (x + y) + x, lambda x, y: x + (y + x)),
+        (lambda x, y: x * (y * x), lambda x, y: (x * y) * x),
+        (lambda x, y: (x * y) * x, lambda x, y: x * (y * x)),
+    ],
+)
+def test_another_order_changes_the_last_bits_at_most(compute, expected, stage):
+    values = np.random.default_rng(4).normal(0, 1, (2, 32)).astype(np.float32)
+    func = elementwise(compute, "float32", "float32")
+    result = run(mutated(func, "reassociate", stage), *values)
+    np.testing.assert_array_equal(result, expected(*values))
+    np.testing.assert_allclose(result, run(to_device_stage(func, STRICT), *values), rtol=1e-4)
+    assert not sites_of(elementwise(compute, "int32", "int32", result="int32"), "reassociate")
+
+
+@stages
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ceil", np.floor),
+        ("cos", np.sin),
+        ("cosh", np.sinh),
+        ("erf", np.tanh),
+        ("exp", np.exp2),
+        ("exp2", np.exp),
+        ("floor", np.ceil),
+        ("log", np.log2),
+        ("log10", np.log),
+        ("log2", np.log),
+        ("nearbyint", np.floor),
+        ("round", np.floor),
+        ("rsqrt", np.sqrt),
+        ("sigmoid", np.tanh),
+        ("sin", np.cos),
+        ("sinh", np.cosh),
+        ("sqrt", lambda x: 1 / np.sqrt(x)),
+        ("tan", np.sin),
+        ("tanh", lambda x: 1 / (1 + np.exp(-x))),
+        ("trunc", np.floor),
+    ],
+)
+def test_functions_become_their_neighbours(name, expected, stage):
+    values = np.linspace(0.3, 4.4, 32, dtype=np.float32) * (-1 if name == "trunc" else 1)
+    func = elementwise(getattr(tirx, name), "float32")
+    result = run(mutated(func, "intrinsic_swap", stage), values)
+    np.testing.assert_allclose(result, expected(values), rtol=1e-5)
+    assert not np.array_equal(result, run(to_device_stage(func, STRICT), values))
+
+
+def test_nothing_is_divided_by_a_literal_zero():
+    # TVM folds such a division, and refuses it
+    halves = elementwise(lambda x: x / tirx.const(2.0, "float32"), "float32")
+    assert not sites_of(halves, "constant_to_zero")
+    assert len(sites_of(halves, "constant_negated")) == 1
+    nothing = elementwise(lambda x: x * tirx.const(0.0, "float32") + x, "float32")
+    assert not sites_of(nothing, "mul_to_div")
+    opposite = elementwise(lambda x: x / tirx.const(-1.0, "float32"), "float32")
+    assert not sites_of(opposite, "constant_plus_one")
+
+
+INTEGER_HAS_NONE = [
+    *["add_to_sub", "sub_to_add", "mul_to_div", "mul_to_add", "max_to_min", "min_to_max"],
+    *["store_minus_1e_8", "store_plus_one", "store_times_minus_one", "store_zero"],
+]
 
 
 def test_integer_arithmetic_is_another_family():
     func = elementwise(lambda x, y: tirx.max(x + y, x * y), "int32", "int32", result="int32")
-    for name in ("add_to_sub", "mul_to_div", "max_to_min", "store_minus_1e_8"):
+    for name in INTEGER_HAS_NONE:
         assert not list(sites.changes(OPERATORS[name], func.body))
-
-
-def test_a_loop_leaves_out_its_last_round():
-    values = vector([5.0])
-    result = run(mutated(copy(), "loop_extent_minus_one"), values)
-    np.testing.assert_array_equal(result[:-1], values[:-1])
-    assert result[-1] == 77
-
-
-def test_an_index_reads_the_next_element():
-    values = np.arange(33, dtype=np.float32)
-    data = te.placeholder((33,), "float32", name="data")
-    func = te.create_prim_func([data, te.compute((32,), lambda i: data[i], name="out")])
-    library = generate(mutated(func, "index_plus_one"), STRICT)
-    out = tvm.runtime.tensor(np.zeros(32, np.float32))
-    library["main"](tvm.runtime.tensor(values), out)
-    np.testing.assert_array_equal(out.numpy(), values[1:])
 
 
 @pytest.mark.parametrize(
