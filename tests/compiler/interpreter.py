@@ -9,6 +9,11 @@ from tvm import tirx
 from tvm.ir import Call, Var, prim
 from tvm.ir.expr import TensorLoad
 
+# what computes values, and no index
+VALUES = (
+    *(prim.Div, prim.LShift, prim.RShift),
+    *(prim.BitwiseAnd, prim.BitwiseOr, prim.BitwiseXor),
+)
 SIGNS = {
     prim.Add: "+",
     prim.Sub: "-",
@@ -84,10 +89,13 @@ class Interpreter:
         if isinstance(node, prim.Max | prim.Min):
             name = "max" if isinstance(node, prim.Max) else "min"
             return f"{name}({self.expr(node.a)}, {self.expr(node.b)})"
-        if isinstance(node, prim.Div | prim.LShift):
+        if isinstance(node, VALUES):
             return f"(0 * ({self.expr(node.a)} + {self.expr(node.b)}))"
         if isinstance(node, prim.Not):
             return f"(not {self.expr(node.a)})"
+        if isinstance(node, prim.Let):
+            body = f"(lambda {self.name(node.var)}: {self.expr(node.body)})"
+            return f"{body}({self.expr(node.value)})"
         if isinstance(node, prim.Select):
             parts = node.condition, node.true_value, node.false_value
         elif isinstance(node, Call) and node.op.name.endswith("if_then_else"):
