@@ -107,7 +107,7 @@ def some(dtype=np.float32, shape=(3, 4), seed=0, **more):
     return weight(np.random.default_rng(seed).normal(0, 1, shape).astype(dtype), **more)
 
 
-# -- which parameters there are --------------------------------------------------------------------
+# -- which parameters there are ---------------------------------------------------------------
 
 
 def test_roles_and_axes(model):
@@ -135,7 +135,7 @@ def test_their_layers_are_those_that_read_them(model):
     assert readers["factor"] == ["n_j"]
 
 
-# -- what is drawn ---------------------------------------------------------------------------------
+# -- what is drawn ----------------------------------------------------------------------------
 
 
 def ids(name, weights, seed):
@@ -209,7 +209,7 @@ def test_parameters_without_axes():
     assert len(ids("bit_flip_sign", [some(shape=())], 0)) == 1
 
 
-# -- ids ---------------------------------------------------------------------------------------------
+# -- ids --------------------------------------------------------------------------------------
 
 
 @every_operator
@@ -301,7 +301,7 @@ def test_a_sweep_is_one_change_of_every_parameter_drawn_with_its_own_seed(model)
     assert [str(change.site) for change in default] == ids("bit_flip_sign", weights, 0)
 
 
-# -- what is shown, and what is exchanged ------------------------------------------------------------
+# -- what is shown, and what is exchanged -----------------------------------------------------
 
 
 def lines(text, *weights):
