@@ -143,6 +143,7 @@ class Workshop:
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
         self.lowering = Lowering(self.model, self.opt, self.target)
         self._device_stage: dict[str, Any] = {}
+        self._of_mutant: tuple[Any, dict[str, Any]] = (None, {})
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
         self._code: dict[str, tuple[str, Path]] = {}
 
@@ -236,12 +237,18 @@ class Workshop:
         return to_device_stage(schedule(func, self.opt, self.target), self.target)
 
     def device_stage(self, name: str, program: Program) -> Any:
-        """A kernel at the device stage; the baseline's are kept."""
+        """A kernel at the device stage; the baseline's are kept, and those of the last mutant.
+
+        A change holds variables of the kernel it was found in: it can be made in no other.
+        """
+        kept = self._device_stage
         if program.kernels is not self.baseline.program.kernels:
-            return self.lower(program.kernels[name])
-        if name not in self._device_stage:
-            self._device_stage[name] = self.lower(program.kernels[name])
-        return self._device_stage[name]
+            if self._of_mutant[0] is not program.kernels:
+                self._of_mutant = program.kernels, {}
+            kept = self._of_mutant[1]
+        if name not in kept:
+            kept[name] = self.lower(program.kernels[name])
+        return kept[name]
 
     def device_kernels(self) -> list[DeviceKernel]:
         """The baseline's kernels, one for each code, in the order in which they first run."""
@@ -288,8 +295,8 @@ class Workshop:
         program, lines = self.baseline.program, list[Lines]()
         if any(part.stage in ("graph", "kernel") for part, _ in parts):
             program, lines = self._compiler(mutant_program, self.lowering, parts)
-        program = self._with_weights(program, parts, lines)
         changes = self._device_changes(program, parts, lines)
+        program = self._with_weights(program, parts, lines)
         return self._compiled(program, lines, changes)
 
     def _with_weights(self, program: Program, parts: list[Part], lines: list[Lines]) -> Program:
