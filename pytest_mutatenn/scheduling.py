@@ -8,8 +8,7 @@ from xdist.scheduler.loadscope import LoadScopeScheduling
 
 # cell and mutant; what the user's own parameters add before or behind is no part of a row
 _ROW = re.compile(
-    r"[\w.:]+-O[0-4]-(?:baseline|identity|canary|"
-    r"(?:graph|kernel|device|weights)\.\w+@(?:sweep(?::\d+:\d*)?|\w+#\d+(?:\+\w+#\d+)*))"
+    r"[\w.:]+-O[0-4]-(?:baseline|identity|canary|(?:graph|kernel|device|weights)\.\w+@[\w.@#:+~]+)"
 )
 
 

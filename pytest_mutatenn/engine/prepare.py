@@ -82,8 +82,8 @@ def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
     program, lines = workshop.baseline.program, list[Lines]()
     if any(part.stage in ("graph", "kernel") for part, _ in parts):
         program, lines = _compiler(mutant_program, workshop.lowering, parts)
-    program = _with_weights(workshop, program, parts, lines)
     changes = _device_changes(workshop, program, parts, lines)
+    program = _with_weights(workshop, program, parts, lines)
     return _compiled(workshop, program, lines, changes)
 
 

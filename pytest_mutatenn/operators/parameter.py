@@ -88,7 +88,7 @@ class Channel(Parameter):
 
     def of_channel(self, values: Array, number: int) -> Array:
         """A view of one channel of an array of the parameter's shape."""
-        return np.moveaxis(values, self.axis, 0)[number]
+        return np.moveaxis(values, self.axis, 0)[number, ...]  # a view of one number, too
 
     def changed(self, new: Array | float) -> Array:
         """The parameter with this channel exchanged."""
