@@ -114,11 +114,17 @@ def _with_twins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if row["result"] in ("passed", "failed", "verdict"):
             done.setdefault(_twins(row), row)
     return [
-        {**done[_twins(row)], "mutant": row["mutant"]}
+        _as_twin(row, done[_twins(row)])
         if row.get("verdict") == Verdict.DUPLICATE.name and _twins(row) in done
         else row
         for row in rows
     ]
+
+
+def _as_twin(row: dict[str, Any], twin: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as if it had run: with its twin's result, and what is known of its own making."""
+    own = {name: value for name, value in row["stats"].items() if name in _MADE}
+    return {**twin, "mutant": row["mutant"], "stats": {**twin["stats"], **own}}
 
 
 def _twins(row: Mapping[str, Any]) -> tuple[Any, ...]:

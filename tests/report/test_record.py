@@ -213,6 +213,23 @@ def test_mutants_that_left_each_other_out_as_duplicates_keep_one_verdict():
     assert record["score"]["overall"]["detected"] == 1
 
 
+def test_a_duplicate_keeps_the_lines_of_its_own():
+    ran = {"stats": {"code_digest": "same", "before": "p", "after": "q"}}
+    left_out = {"stats": {"code_digest": "same", "before": "r", "after": "s"}}
+    rows = [
+        *GREEN,
+        row("x@k#1", "a", "passed", **ran),
+        row("y@k#1", "a", "verdict", verdict="DUPLICATE", reason="the same as x@k#1", **left_out),
+    ]
+
+    record = build(rows, {CELL: plan("x@k#1", "y@k#1")})
+
+    assert [(there(record, i)["before"], there(record, i)["after"]) for i in (0, 1)] == [
+        ("p", "q"),
+        ("r", "s"),
+    ]
+
+
 def test_a_row_that_several_workers_ran_counts_once():
     rows = [*GREEN, *GREEN, *2 * [row("x@k#1", "a", "failed")]]
 
