@@ -12,6 +12,7 @@ from pytest_mutatenn.engine.higher_order import Found, pairs, several_sites
 from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.operators import catalogue
 from pytest_mutatenn.operators.example import check_example
+from pytest_mutatenn.operators.parameter import Parameter
 from pytest_mutatenn.operators.registry import Operator, is_ours
 
 Entry = dict[str, Any]
@@ -106,10 +107,10 @@ def _sweep(stage: str, op: Operator, positions: Any, found: list[Found], seed: i
     window = found[start:stop]
     if not window:
         return []
-    draw = seed if stage == "weights" else 0
+    drawn = stage == "weights" and op.on != (Parameter,)
     entry = {
         **window[0].entry,
-        "id": Mutant(stage, op.name, window=(start, stop), draw=draw).id,
+        "id": Mutant(stage, op.name, window=(start, stop), draw=seed if drawn else 0).id,
         "kernel": f"{len(window)} sites",
         "site": 0,
         "layers": list(dict.fromkeys(name for one in window for name in one.entry["layers"])),
