@@ -337,12 +337,17 @@ class Workshop:
         return sites.changes(op, self.device_stage(kernels[0], program).body) if kernels else ()
 
     def _kernels_of(self, program: Program, kernel: DeviceKernel) -> tuple[str, ...]:
-        """The same kernels in another program; those of the same layers."""
+        """The same kernels in another program: those of the same layers with the same code.
+
+        A layer may have several kernels, and one that another change is in is another kernel.
+        """
         base = self.baseline.program
         if program.kernels is base.kernels:
             return kernel.kernels
         layers = {step.layers for step in base.steps if step.kernel in kernel.kernels}
-        return tuple(dict.fromkeys(s.kernel for s in program.steps if s.layers in layers))
+        code = {self._ir_digest(base.kernels[name]) for name in kernel.kernels}
+        names = dict.fromkeys(s.kernel for s in program.steps if s.layers in layers)
+        return tuple(name for name in names if self._ir_digest(program.kernels[name]) in code)
 
     def _compiled(
         self,

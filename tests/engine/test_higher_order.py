@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant, Site
 from pytest_mutatenn.engine.higher_order import Found, pairs, several_sites
 from pytest_mutatenn.engine.listing import list_mutants
@@ -214,6 +215,8 @@ def test_every_pair_of_stages_is_made_with_both_changes(workshop):
     [
         ("graph.relu_to_sigmoid@clip#1+kernel.max_to_min@softmax#1", 2),
         ("kernel.max_to_min@softmax#1+device.add_to_sub@matmul#1", 2),
+        # the layer has several kernels, and the site is not in its first
+        ("kernel.max_to_min@softmax#1+device.add_to_sub@batch_norm#1", 2),
         ("kernel.max_to_min@softmax#1+device.add_to_sub@conv2d#1+weights.drop_bias@offset#1", 3),
         ("device.add_to_sub@matmul#1+weights.drop_bias@bias#1", 2),
     ],
@@ -224,6 +227,17 @@ def test_changes_of_several_stages_are_all_made(mutant, stages, workshop):
     single = [workshop.prepare(part) for part in Mutant.parse(mutant).parts]
     assert made.after == [line for one in single for line in one.after]
     assert made.digest not in {one.digest for one in single}
+    assert new_code(workshop, made) == set().union(*(new_code(workshop, one) for one in single))
+
+
+def new_code(workshop, made):
+    return set(made.loaded.code.values()) - set(workshop.baseline.code.values())
+
+
+def test_a_kernel_that_another_change_is_in_has_no_such_site(workshop):
+    mutant = Mutant.parse("kernel.max_to_min@softmax#1+device.max_to_min@softmax#1")
+    with pytest.raises(NoSuchSite, match="this cell's lowering has no such site"):
+        workshop.prepare(mutant)
 
 
 def test_sites_of_one_operator(workshop):
