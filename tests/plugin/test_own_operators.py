@@ -129,8 +129,12 @@ def test_a_name_of_ours_cannot_be_taken(installed):
             ("    yield bias.values * np.float32(FACTOR)", "    yield from ()"),
             "Operator 'double_bias', its example: it yields nothing for [[0.5, ",
         ),
+        (
+            ("bias.values * np.float32(FACTOR)))", "bias.nothing))"),
+            "conftest.py): its example fails: AttributeError: 'Parameter' object has no attribute",
+        ),
     ],
-    ids=["other", "same", "nothing"],
+    ids=["other", "same", "nothing", "failing"],
 )
 def test_an_example_that_does_not_hold_is_an_error_before_anything_runs(wrong, message, suite):
     suite.pytester.makeconftest(MODULE.replace(*wrong).replace("FACTOR", "2"))
