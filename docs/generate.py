@@ -77,7 +77,7 @@ def options_table() -> str:
     for name, rest in found.options.items():
         value = rest.get("metavar")
         dest = name.removeprefix("--").replace("-", "_")
-        ini = f"`{dest}`" if dest in found.ini else ""
+        ini = next((f"`{key}`" for key in (dest, f"{dest}s") if key in found.ini), "")
         shown = f"{name}={value}" if value else name
         lines.append(f"| `{_in_table(shown)}` | {ini} | {_in_table(_help(rest['help']))} |")
     return "\n".join(lines) + "\n"

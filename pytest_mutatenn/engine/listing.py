@@ -13,7 +13,7 @@ from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.operators import catalogue
 from pytest_mutatenn.operators.example import check_example
 from pytest_mutatenn.operators.parameter import Parameter
-from pytest_mutatenn.operators.registry import Operator, is_ours
+from pytest_mutatenn.operators.registry import REGISTRY, Operator, is_ours
 
 Entry = dict[str, Any]
 
@@ -44,7 +44,7 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     chosen = catalogue.select(workshop.operators, request["operators"])
     for op in {op.name: op for _, op in chosen}.values():
         if not is_ours(op) and op.example is not None:
-            check_example(op)
+            check_example(REGISTRY[op.name])  # it holds for the parameters as they are defined
     order, count, seed = request["order"], request["count"], request["seed"]
     mutants: list[Found] = []
     absent: list[Entry] = []

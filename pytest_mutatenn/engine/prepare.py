@@ -141,12 +141,17 @@ def _offered(workshop: Workshop, op: Operator, program: Program, kernels: tuple[
 
 
 def _kernels_of(workshop: Workshop, program: Program, kernel: DeviceKernel) -> tuple[str, ...]:
-    """The same kernels in another program; those of the same layers."""
+    """The same kernels in another program: those of the same layers with the same code.
+
+    A layer may have several kernels, and one that another change is in is another kernel.
+    """
     base = workshop.baseline.program
     if program.kernels is base.kernels:
         return kernel.kernels
     layers = {step.layers for step in base.steps if step.kernel in kernel.kernels}
-    return tuple(dict.fromkeys(s.kernel for s in program.steps if s.layers in layers))
+    code = {workshop.digest_of(base.kernels[name]) for name in kernel.kernels}
+    names = dict.fromkeys(s.kernel for s in program.steps if s.layers in layers)
+    return tuple(name for name in names if workshop.digest_of(program.kernels[name]) in code)
 
 
 def _compiled(

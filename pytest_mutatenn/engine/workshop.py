@@ -146,7 +146,7 @@ class Workshop:
             Digest of the emitted code, and where to load it from.
         """
         func = program.kernels[name]
-        key = combine(self._ir_digest(func), str(self.opt), self.device.fingerprint())
+        key = combine(self.digest_of(func), str(self.opt), self.device.fingerprint())
         if changes is None:
             return self._built(key, lambda: self.lower(func))
         mutated = self.final(name, changes, program)
@@ -157,7 +157,7 @@ class Workshop:
         lowered = self.device_stage(name, program)
         return lowered if changes is None else without_units(sites.apply(lowered, changes))
 
-    def _ir_digest(self, func: Any) -> str:
+    def digest_of(self, func: Any) -> str:
         """Digest of a kernel; kernels met before are found by comparing, which is cheaper."""
         func = without_names(func)
         met = self._ir_digests.setdefault(tvm_ffi.structural_hash(func), [])

@@ -44,16 +44,22 @@ def example_of(op: Operator) -> tuple[Any, Any]:
     Raises
     ------
     MutatennError
-        If the operator has no example.
+        If the operator has no example, or that fails.
     """
     if op.example is None:
         raise MutatennError(f"Operator {op.name!r} has no example; pass example= a function.")
-    if "weights" in op.stages:
-        node, expected = op.example(_parameter(op))
-        return node, expected
     on_graph = "graph" in op.stages
     make = _tensor if on_graph else _scalar
-    node, expected = op.example(*map(make, inspect.signature(op.example).parameters))
+    try:
+        if "weights" in op.stages:
+            node, expected = op.example(_parameter(op))
+        else:
+            node, expected = op.example(*map(make, inspect.signature(op.example).parameters))
+    except Exception as error:
+        raise MutatennError(
+            f"Operator {op.name!r} ({op.origin}): its example fails: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if on_graph:
         # a layer as the importer leaves it: its type is known
         node = _typed(node)

@@ -7,7 +7,13 @@ import pytest
 from filelock import FileLock
 from pages import README, ROOT, run_pytest, section, table, words
 
-LESSONS = {1: "test_01_digits.py", 2: "test_02_weak.py"}
+LESSONS = {
+    1: "test_01_digits.py",
+    2: "test_02_weak.py",
+    3: "03_own_operator/test_03_own_operator.py",
+}
+# which mutants a lesson is about; the others are run on the same few
+CHOICE = {3: ["--mutatenn-operators=clip_lower,coarse_weights"]}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +37,7 @@ def lesson(folder, store):
                     folder,
                     f"examples/tests/{LESSONS[number]}",
                     store,
-                    "--mutatenn-sample=16",
+                    *CHOICE.get(number, ["--mutatenn-sample=16"]),
                     f"--mutatenn-report=json:{written}",
                 )
                 assert done.returncode == 0, done.stdout
@@ -46,7 +52,8 @@ def test_lessons_pass_on_the_network(folder, store):
 
 
 def test_every_lesson_is_listed():
-    there = {path.name for path in (ROOT / "examples" / "tests").glob("test_*.py")}
+    tests = ROOT / "examples" / "tests"
+    there = {path.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")}
     assert there == set(LESSONS.values())
     listed = (ROOT / "examples" / "README.md").read_text("utf-8")
     assert all(f"`tests/{name}`" in listed for name in there)
@@ -59,7 +66,7 @@ def test_lessons_kill_the_canary_and_pass_on_the_identity(lesson, number):
 
 
 def test_the_strong_suite_kills_more(lesson):
-    strong, weak = (lesson(number)["score"]["overall"] for number in LESSONS)
+    strong, weak = (lesson(number)["score"]["overall"] for number in (1, 2))
     assert strong["detected"] > weak["detected"] > 0
     assert weak["survived"] > strong["survived"]
 
@@ -67,6 +74,32 @@ def test_the_strong_suite_kills_more(lesson):
 def test_the_weak_suite_lets_through_what_its_assertions_allow(lesson):
     cells = [mutant["cells"]["llvm-O2"] for mutant in lesson(2)["mutants"]]
     assert any(there["verdict"] == "SURVIVED" and there["propagated"] for there in cells)
+
+
+def test_own_operators_have_the_verdicts_that_their_lesson_names(lesson):
+    verdicts = {}
+    for mutant in lesson(3)["mutants"]:
+        there = mutant["cells"]["llvm-O2"]["verdict"]
+        verdicts.setdefault(mutant["operator"], []).append(there)
+    assert verdicts["clip_lower"] == ["SURVIVED"] * 4
+    assert sorted(verdicts["coarse_weights"]) == ["KILLED"] + ["SURVIVED"] * 4
+
+
+def test_the_parameter_of_lesson_3_decides_how_many_die(folder, store):
+    killed = {}
+    for bits in (8, 2):
+        written = folder / f"{bits}_bits.json"
+        done = run_pytest(
+            folder,
+            f"examples/tests/{LESSONS[3]}",
+            store,
+            "--mutatenn-operators=coarse_weights",
+            f"--mutatenn-parameter=coarse_weights.bits={bits}",
+            f"--mutatenn-report=json:{written}",
+        )
+        assert done.returncode == 0, done.stdout
+        killed[bits] = json.loads(written.read_text())["score"]["overall"]["detected"]
+    assert killed == {8: 0, 2: 4}
 
 
 def test_the_report_has_the_fields_of_the_readme(lesson):

@@ -1,6 +1,7 @@
 import inspect
 import shlex
 import shutil
+from datetime import date
 
 import pytest
 from pages import README, ROOT, blocks, command, run_pytest, section, table, words
@@ -64,6 +65,32 @@ def test_verdicts():
         if row[1] in Verdict.__members__
     }
     assert documented == {(v.letter, v.name, v.detected, v.scored) for v in Verdict}
+
+
+def test_ids():
+    from pytest_mutatenn.compiler.mutant import Mutant
+
+    names = [name for row in table(section(TEXT, "Choosing mutants")) for name in words(row[0])]
+    assert len(names) >= 12
+    for name in names:
+        text = name.removesuffix("@llvm-O2")
+        assert Mutant.parse(text).id == text
+        assert (text != name) == name.startswith("device.")
+
+
+def test_the_file_of_accepted_survivors(tmp_path):
+    from pytest_mutatenn.accepted import Accepted, read_accepted
+
+    file = tmp_path / "accepted.toml"
+    file.write_text(blocks(section(TEXT, "Choosing mutants"), "toml")[0])
+    (one,) = read_accepted(file, "--mutatenn-accept", date(2026, 1, 1))
+    assert one == Accepted(
+        "kernel.boundary@conv2d_1#4",
+        "the guard is never reached: what it guards is padding",
+        date(2027, 6, 30),
+        "digits",
+        "llvm-O3",
+    )
 
 
 def test_fixtures():

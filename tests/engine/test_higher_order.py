@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant, Site
 from pytest_mutatenn.engine.higher_order import Found, pairs, several_sites
 from pytest_mutatenn.engine.listing import list_mutants
+from pytest_mutatenn.engine.prepare import prepare
 from pytest_mutatenn.engine.workshop import Order, Workshop
 from pytest_mutatenn.operators.registry import STAGES
 
@@ -202,10 +204,10 @@ def test_every_pair_of_stages_is_made_with_both_changes(workshop):
     assert {"graph+kernel", "kernel+device", "device+weights", "kernel"} <= set(by_stages)
     for entries in by_stages.values():
         for entry in entries[:: max(1, len(entries) // 3)]:
-            made = workshop.prepare(Mutant.parse(entry["id"]))
+            made = prepare(workshop, Mutant.parse(entry["id"]))
             assert "; ".join(made.before) == entry["before"], entry["id"]
             assert "; ".join(made.after) == entry["after"], entry["id"]
-            parts = [workshop.prepare(part).digest for part in Mutant.parse(entry["id"]).parts]
+            parts = [prepare(workshop, part).digest for part in Mutant.parse(entry["id"]).parts]
             assert made.digest not in (*parts, workshop.digest), entry["id"]
 
 
@@ -214,16 +216,29 @@ def test_every_pair_of_stages_is_made_with_both_changes(workshop):
     [
         ("graph.relu_to_sigmoid@clip#1+kernel.max_to_min@softmax#1", 2),
         ("kernel.max_to_min@softmax#1+device.add_to_sub@matmul#1", 2),
+        # the layer has several kernels, and the site is not in its first
+        ("kernel.max_to_min@softmax#1+device.add_to_sub@batch_norm#1", 2),
         ("kernel.max_to_min@softmax#1+device.add_to_sub@conv2d#1+weights.drop_bias@offset#1", 3),
         ("device.add_to_sub@matmul#1+weights.drop_bias@bias#1", 2),
     ],
 )
 def test_changes_of_several_stages_are_all_made(mutant, stages, workshop):
-    made = workshop.prepare(Mutant.parse(mutant))
+    made = prepare(workshop, Mutant.parse(mutant))
     assert len(made.after) == stages
-    single = [workshop.prepare(part) for part in Mutant.parse(mutant).parts]
+    single = [prepare(workshop, part) for part in Mutant.parse(mutant).parts]
     assert made.after == [line for one in single for line in one.after]
     assert made.digest not in {one.digest for one in single}
+    assert new_code(workshop, made) == set().union(*(new_code(workshop, one) for one in single))
+
+
+def new_code(workshop, made):
+    return set(made.loaded.code.values()) - set(workshop.baseline.code.values())
+
+
+def test_a_kernel_that_another_change_is_in_has_no_such_site(workshop):
+    mutant = Mutant.parse("kernel.max_to_min@softmax#1+device.max_to_min@softmax#1")
+    with pytest.raises(NoSuchSite, match="this cell's lowering has no such site"):
+        prepare(workshop, mutant)
 
 
 def test_sites_of_one_operator(workshop):
@@ -231,7 +246,7 @@ def test_sites_of_one_operator(workshop):
     sizes = {len(Mutant.parse(entry["id"]).sites) for entry in made["mutants"]}
     assert sizes == {3}
     entry = made["mutants"][0]
-    prepared = workshop.prepare(Mutant.parse(entry["id"]))
+    prepared = prepare(workshop, Mutant.parse(entry["id"]))
     assert "; ".join(prepared.after) == entry["after"]
     assert len(prepared.after) == 3
     (absent,) = [one for one in made["absent"] if one["operator"] == "drop_bias"]

@@ -258,6 +258,32 @@ def test_the_network_computes_with_the_changed_numbers(workshop, images, tiny):
     assert not np.allclose(dropped, baseline, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        "weights.scale_channel@kernel_#3",
+        "weights.drop_bias@bias#1",
+        "weights.bit_flip_sign@scale#2b31",
+        "weights.bit_flip_sign@mean_#0b31",
+        "weights.bit_flip_mantissa@variance#1b22",
+        "weights.zero_channel@dense#4",
+    ],
+)
+def test_what_is_folded_into_weights_is_folded_into_the_changed_ones(
+    mutant, images, tiny, store_folder
+):
+    """O3 folds the batch norm into the convolution; the mutant is the same network as at O0."""
+    found = []
+    for level in (0, 3):
+        order = Order(str(tiny / "tiny.onnx"), {}, "llvm", level, (), (), (), (), str(store_folder))
+        made = Workshop(order)
+        made.load_baseline()
+        found.append([outputs(made, images, name) for name in (mutant, "identity")])
+    (here, baseline), (there, _) = found
+    assert np.allclose(here, there, atol=1e-5)
+    assert not np.allclose(here, baseline, atol=1e-5)
+
+
 def test_nothing_is_compiled_for_it(workshop):
     before = vars(workshop.counters).copy()
     prepared = prepare(workshop, Mutant.parse("weights.drop_bias@offset#1"))
