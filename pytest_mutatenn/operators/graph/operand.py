@@ -40,8 +40,8 @@ class Line:
     def of(cls, main: Any) -> Line:
         """The layers of a straight ``main``; without ``num_input``, all it takes are inputs."""
         inputs = (main.attrs or {}).get("num_input", len(main.params))
-        line = cls({}, dict.fromkeys(main.params[: int(inputs)], 0))
-        values, depths = dict(line.values), dict(line.depths)
+        values: dict[Any, Any] = {}
+        depths: dict[Any, int] = dict.fromkeys(main.params[: int(inputs)], 0)
         line = cls(values, depths)
         for block in main.body.blocks:
             for binding in block.bindings:

@@ -97,7 +97,9 @@ def index_int32_to_int16(node: Any) -> Iterator[Any]:
     Only where the axis has more than 32768 elements, so that it can matter. What wraps below
     zero reads or writes the first element, so that nothing outside the buffer is touched.
     """
-    yield from _moved(node, lambda i, last: None if literal(i) else _wrapped(i, last), _INT16)
+    yield from _moved(
+        node, lambda i, last: _wrapped(i, last) if literal(i) is None else None, _INT16
+    )
 
 
 @operator(
