@@ -76,6 +76,8 @@ def index_plus_one(node: Any) -> Iterator[Any]:
 
 
 def _wrapped(index: Any, last: int) -> Any:
+    if literal(index) is not None:
+        return index
     # in arithmetic, not by casts: TVM's simplifier takes it that a cast of an index loses nothing
     shifted = index + constant(_INT16, index)
     narrow = prim.FloorMod(shifted, constant(2 * _INT16, index)) - constant(_INT16, index)
@@ -97,9 +99,7 @@ def index_int32_to_int16(node: Any) -> Iterator[Any]:
     Only where the axis has more than 32768 elements, so that it can matter. What wraps below
     zero reads or writes the first element, so that nothing outside the buffer is touched.
     """
-    yield from _moved(
-        node, lambda i, last: _wrapped(i, last) if literal(i) is None else None, _INT16
-    )
+    yield from _moved(node, _wrapped, _INT16)
 
 
 @operator(
