@@ -20,6 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.errors import MutatennError, nearest
 
 _KEYS = ("mutant", "reason", "expires", "model", "cell")
@@ -110,4 +111,6 @@ def _entry(entry: Any, where: str) -> Accepted:
     expires = entry.get("expires")
     if isinstance(expires, datetime) or not isinstance(expires, date):
         raise MutatennError(f"{where} needs expires = a date such as 2027-06-30, got {expires!r}.")
+    if "cell" in entry:
+        Cell.parse(entry["cell"], f"{where}, cell")
     return Accepted(**{key: entry[key] for key in _KEYS if key in entry})

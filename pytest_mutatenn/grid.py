@@ -16,7 +16,7 @@ from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.selection import CellPlan, choose
+from pytest_mutatenn.selection import CellPlan, choose, ids_for, is_glob, unmatched
 from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
@@ -196,28 +196,47 @@ class Grid:
             if plan.mutants:
                 rows.extend(Row(subject, cell, check) for check in CHECKS)
             rows.extend(Row(subject, cell, entry["id"]) for entry in plan.mutants)
+        if not self.settings.baseline_only:
+            self._check_named(subject)
         return rows
 
-    def plan(self, subject: Subject, cell: Cell) -> CellPlan:
-        """The mutants of a cell, selected and sampled.
+    def _check_named(self, subject: Subject) -> None:
+        """Raise MutatennError if no cell has what ``--mutatenn-mutants`` names."""
+        cells = self.settings.cells
+        matched = {p for cell in cells for p in self.plan(subject, cell).matched}
+        for pattern in self.settings.mutants:
+            if pattern not in matched:
+                own = next((c for c in cells if pattern.endswith(f"@{c.id}")), cells[0])
+                raise unmatched(pattern, self._listed(subject, own)["mutants"], own)
 
-        Raises
-        ------
-        MutatennError
-            If ``--mutatenn-mutants`` names what is not there.
-        """
+    def plan(self, subject: Subject, cell: Cell) -> CellPlan:
+        """The mutants of a cell, selected and sampled."""
         key = _engine_key(subject, cell)
         if key not in self.plans:
             settings = self.settings
-            found = self.engine(subject, cell).list_mutants(
-                settings.operators,
-                settings.stages,
-                settings.order,
-                settings.positions,
-                settings.seed,
-            )
+            found: dict[str, Any] = {"mutants": [], "absent": []}
+            if not settings.mutants or any(map(is_glob, settings.mutants)):
+                found = self._listed(subject, cell)
+            ids = [text for text in settings.mutants if not is_glob(text)]
+            ids = ids_for(ids, cell, settings.cells)
+            if ids:
+                there = {entry["id"] for entry in found["mutants"]}
+                named = self._listed(subject, cell, ids)["mutants"]
+                mutants = [entry for entry in named if entry["id"] not in there]
+                found = {**found, "mutants": [*found["mutants"], *mutants]}
             self.plans[key] = choose(found, settings, subject.id, cell, self.accepted)
         return self.plans[key]
+
+    def _listed(self, subject: Subject, cell: Cell, named: Sequence[str] = ()) -> dict[str, Any]:
+        settings = self.settings
+        return self.engine(subject, cell).list_mutants(
+            settings.operators,
+            settings.stages,
+            settings.order,
+            settings.positions,
+            settings.seed,
+            named,
+        )
 
 
 def _engine_key(subject: Subject, cell: Cell) -> tuple[str, Cell]:

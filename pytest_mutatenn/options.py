@@ -171,6 +171,8 @@ class _Values:
         given = self.config.getoption(f"mutatenn_{name}", None)
         option = f"--mutatenn-{name.replace('_', '-')}"
         if given is not None:
+            if not str(given).strip():
+                raise MutatennError(f"{option} is empty; leave it out, or give it a value.")
             return str(given), option
         if name in ("mutants", "positions"):
             return default, option
@@ -267,13 +269,15 @@ def read_settings(config: pytest.Config) -> Settings:
 def active(config: pytest.Config) -> bool:
     """Whether mutants are wanted: ``--mutatenn``, or an option that means nothing without."""
     wanted = (config.getoption(f"mutatenn_{name}") for name in _IMPLY)
-    return bool(config.getoption("mutatenn")) or any(map(bool, wanted))
+    # an empty value is one that was given, and is refused when it is read
+    return bool(config.getoption("mutatenn")) or any(v or v == "" for v in wanted)
 
 
 def given(config: pytest.Config) -> bool:
     """Whether any option of the plugin stands on the command line."""
     names = [name.replace("-", "_") for name, *_ in _VALUES]
-    return active(config) or any(config.getoption(f"mutatenn_{name}") for name in names)
+    values = (config.getoption(f"mutatenn_{name}") for name in names)
+    return active(config) or any(value is not None for value in values)
 
 
 def _seed(text: str, option: str) -> int:

@@ -31,6 +31,8 @@ class CellPlan:
         Operators without a site.
     sampled_out, not_selected
         Names that the sample, and ``--mutatenn-mutants``, left out.
+    matched
+        The patterns of ``--mutatenn-mutants`` that some mutant here has.
     accepted
         Id of a chosen mutant -> why it is accepted, and is not run.
     accepting
@@ -42,6 +44,7 @@ class CellPlan:
     absent: list[dict[str, Any]]
     sampled_out: list[str]
     not_selected: list[str]
+    matched: list[str] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)
     accepting: dict[str, bool] = field(default_factory=dict)
 
@@ -53,23 +56,9 @@ def choose(
     cell: Cell,
     accepting: Sequence[Accepted],
 ) -> CellPlan:
-    """Choose from the list of a cell's mutants.
-
-    Raises
-    ------
-    MutatennError
-        If ``--mutatenn-mutants`` names what is not there.
-    """
+    """Choose from the list of a cell's mutants."""
     everything = [{**entry, "name": name_of(entry, cell)} for entry in found["mutants"]]
     wanted = [entry for entry in everything if _wanted(entry, settings.mutants)]
-    if settings.mutants and everything and not wanted:
-        ids = [entry["name"] for entry in everything]
-        near = difflib.get_close_matches(settings.mutants[0], ids, n=1)
-        hint = f" The nearest is {near[0]!r}." if near else ""
-        raise MutatennError(
-            f"--mutatenn-mutants={','.join(settings.mutants)} matches none of the "
-            f"{len(ids)} mutants of {cell.id}.{hint} --mutatenn-list prints them."
-        )
     accepted = {}
     for entry in wanted:
         for one in accepting:
@@ -85,6 +74,7 @@ def choose(
         found["absent"],
         _left_out(wanted, chosen),
         _left_out(everything, wanted),
+        [p for p in settings.mutants if any(_wanted(entry, [p]) for entry in wanted)],
         accepted,
         _met(found, everything, settings, model, cell, accepting),
     )
@@ -112,6 +102,31 @@ def _met(
         if covers or (here and listed and settings.order[0] == "site"):
             met[str(one)] = covers
     return met
+
+
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern stands for several ids."""
+    return bool(set("*?[") & set(pattern))
+
+
+def ids_for(patterns: Sequence[str], cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    """The ids among the patterns that are about a cell, as that cell knows them."""
+    found = []
+    for pattern in patterns:
+        own = next((c for c in cells if pattern.endswith(f"@{c.id}")), None)
+        if own in (None, cell):
+            found.append(pattern.removesuffix(f"@{cell.id}"))
+    return found
+
+
+def unmatched(pattern: str, everything: Sequence[Mapping[str, Any]], cell: Cell) -> MutatennError:
+    """What to say of a pattern that no cell has a mutant for."""
+    names = [name_of(entry, cell) for entry in everything]
+    near = difflib.get_close_matches(pattern, names, n=1)
+    hint = f" The nearest of {cell.id} is {near[0]!r}." if near else ""
+    return MutatennError(
+        f"--mutatenn-mutants: no cell has a mutant {pattern!r}.{hint} --mutatenn-list prints them."
+    )
 
 
 def name_of(entry: Mapping[str, Any], cell: Cell) -> str:

@@ -31,7 +31,7 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.settings: Settings = read_settings(config)
-        accept = self.settings.accept
+        accept = self.settings.accept if self.settings.active else None
         self.accepted = read_accepted(*accept, date.today()) if accept else ()
         self.known = Knowledge(_shared_folder(config, self.settings))
         self._grid: Grid | None = None

@@ -91,8 +91,8 @@ def weights_of(model: ImportedModel) -> tuple[Weight, ...]:
     for var, (layers, role, axis) in uses.items():
         values = np.asarray(model.params[names[var]])
         if values.dtype.kind == "f" and values.size:
-            values = np.array(values, order="C")
-            values.setflags(write=False)
+            # from bytes, so that no operator can make it writable
+            values = np.frombuffer(values.tobytes(), values.dtype).reshape(values.shape)
             whole = Parameter(var.name, role, axis, values)
             found.append(Weight(names[var], whole, tuple(layers), model.param_names[names[var]]))
     return tuple(found)
@@ -149,7 +149,7 @@ def _changed(op: Operator, weight: Weight, node: Parameter) -> WeightChange | No
     if values is None:
         return None
     old = weight.whole.values
-    values = np.ascontiguousarray(values, old.dtype).reshape(old.shape)
+    values = np.asarray(values, old.dtype, order="C")
     return None if values.tobytes() == old.tobytes() else WeightChange(weight, node, values)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
+from pytest_mutatenn.operators.sources import digest_of_sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class Engine:
         self._recipes: dict[str, Recipe] = {}
         self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, tuple[int, list[Any]]] = {}
-        operators = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.operator_files]
+        operators = [digest_of_sources(file) for file in self.operator_files]
         self.key = combine(
             code_version(),
             host(),
@@ -149,8 +149,11 @@ class Engine:
         order: tuple[str, int],
         positions: tuple[int, int | None],
         seed: int,
+        named: Sequence[str] = (),
     ) -> dict[str, Any]:
         """List the mutants that a selection gives in this cell; stored, so cheap when warm.
+
+        With ``named``, only those of these ids that there are, whatever else is asked.
 
         See :func:`pytest_mutatenn.engine.listing.list_mutants` for what goes in and comes out.
 
@@ -167,12 +170,20 @@ class Engine:
             "count": order[1],
             "positions": list(positions),
             "seed": seed,
+            "named": list(named),
         }
         key = combine(self.key, repr(sorted(request.items())), repr(self.settings))
         stored = self.store.get_json("lists", key)
         if stored is None:
+            limit = self.limits.list_timeout
             with contextlib.closing(self.fork()) as child:
-                reply = child.ask(request)
+                reply = child.ask(request, seconds=limit)
+            if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
+                files = ", ".join(map(str, self.operator_files)) or "none"
+                raise MutatennError(
+                    f"Listing the mutants of {self.cell.id} took more than {limit:g} s. Does an "
+                    f"operator of your own not end? Files that define some: {files}."
+                )
             if isinstance(reply, Failure):
                 raise InternalError(
                     f"Listing the mutants of {self.cell.id} failed: {reply.reason}.\n{reply.stderr}"

@@ -24,6 +24,8 @@ class Limits:
         strategy).
     compile_timeout
         Seconds a mutant's compilation may take.
+    list_timeout
+        Seconds that asking all operators about a network may take.
     memory
         Bytes a child may allocate beyond the baseline.
     activations
@@ -33,6 +35,7 @@ class Limits:
     timeout_factor: float = 5.0
     timeout_constant: float = 5.0
     compile_timeout: float = 120.0
+    list_timeout: float = 300.0
     memory: int = 2 << 30
     activations: int = 256 << 20
 

@@ -41,7 +41,7 @@ def several_sites(found: Sequence[Found], count: int, seed: int) -> Iterator[Fou
         first = Mutant.parse(group[0].entry["id"])
         sites = tuple(s for one in group for s in Mutant.parse(one.entry["id"]).sites)
         text = Mutant(first.stage, first.operator, sites).id
-        yield _joined(group, text, group[0].entry["operator"], group[0].entry["category"])
+        yield joined(group, text, group[0].entry["operator"], group[0].entry["category"])
 
 
 def pairs(found: Sequence[Found], count: int, seed: int) -> Iterator[Found]:
@@ -49,7 +49,7 @@ def pairs(found: Sequence[Found], count: int, seed: int) -> Iterator[Found]:
     for group in _groups(found, count, seed, _apart):
         text = "+".join(one.entry["id"] for one in group)
         operators = "+".join(dict.fromkeys(one.entry["operator"] for one in group))
-        yield _joined(group, text, operators, "higher-order")
+        yield joined(group, text, operators, "higher-order")
 
 
 def _apart(one: Found, other: Found) -> bool:
@@ -85,7 +85,8 @@ def _rank(seed: int, text: str) -> bytes:
     return hashlib.sha256(f"{seed} {text}".encode()).digest()
 
 
-def _joined(group: Sequence[Found], text: str, operator: str, category: str) -> Found:
+def joined(group: Sequence[Found], text: str, operator: str, category: str) -> Found:
+    """One mutant of several."""
     entries = [one.entry for one in group]
     stages = {entry["stage"] for entry in entries}
     entry = {

@@ -7,8 +7,9 @@ from typing import Any
 
 from pytest_mutatenn.compiler.graph import graph_changes
 from pytest_mutatenn.compiler.mutant import Mutant, Site
-from pytest_mutatenn.compiler.weights import weight_changes
+from pytest_mutatenn.compiler.weights import WeightChange, chosen_weights, weight_changes
 from pytest_mutatenn.engine.higher_order import Found, pairs, several_sites
+from pytest_mutatenn.engine.naming import named
 from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.operators import catalogue
 from pytest_mutatenn.operators.example import check_example
@@ -28,7 +29,7 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     request
         ``operators`` (the selection people type), ``stages``, ``order`` (``site``, ``sweep``,
         ``sites`` or ``mutants``; of the last two ``count`` at a time), ``positions`` (the window
-        of a sweep) and ``seed``.
+        of a sweep) and ``seed``; or else ``named``, the ids of the only ones that are wanted.
 
     Returns
     -------
@@ -41,6 +42,9 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     MutatennError
         If the selection names an unknown operator, or an operator of the user's fails its example.
     """
+    if request["named"]:
+        wanted = named(workshop, request["named"], _sites_for, _sweep)
+        return {"mutants": [one.entry for one in wanted], "absent": []}
     chosen = catalogue.select(workshop.operators, request["operators"])
     for op in {op.name: op for _, op in chosen}.values():
         if not is_ours(op) and op.example is not None:
@@ -143,9 +147,13 @@ def _device_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found
 
 def _weight_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
     for change in weight_changes(op, workshop.weights, seed):
-        found = _found("weights", op, change.site, change.lines(), change.weight.layers, "")
-        found.entry["weight"] = change.weight.onnx_name
-        yield found
+        yield _of_weight(op, change)
+
+
+def _of_weight(op: Operator, change: WeightChange) -> Found:
+    found = _found("weights", op, change.site, change.lines(), change.weight.layers, "")
+    found.entry["weight"] = change.weight.onnx_name
+    return found
 
 
 _SITES = {
@@ -154,3 +162,10 @@ _SITES = {
     "device": _device_sites,
     "weights": _weight_sites,
 }
+
+
+def _sites_for(workshop: Workshop, op: Operator, mutant: Mutant) -> list[Found]:
+    """What an operator offers, with the elements of parameters that a mutant names."""
+    if mutant.stage == "weights" and mutant.window is None:
+        return [_of_weight(op, one) for one in chosen_weights(mutant, op, workshop.weights)]
+    return list(_SITES[mutant.stage](workshop, op, mutant.draw))

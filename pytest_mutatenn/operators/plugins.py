@@ -12,6 +12,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from pytest_mutatenn.operators.sources import digest_of_sources
+
 GROUP = "mutatenn_operators"
 
 
@@ -28,14 +30,16 @@ def plugins_version() -> str:
         digest.update(f"{plugin.name} {plugin.value}\0".encode())
         if plugin.dist is not None:
             digest.update(f"{plugin.dist.name} {plugin.dist.version}\0".encode())
-        digest.update(_source(plugin.module))
+        digest.update(_sources(plugin.module).encode())
     return digest.hexdigest()
 
 
-def _source(module: str) -> bytes:
-    """A module's text; empty where it is not to be had, which importing it will say."""
+def _sources(module: str) -> str:
+    """Digest of a module's text; empty where it is not to be had, which importing it will say."""
     try:
         spec = importlib.util.find_spec(module)
-        return Path(spec.origin).read_bytes() if spec is not None and spec.origin else b""
-    except (ImportError, OSError, ValueError):
-        return b""
+    except (ImportError, ValueError):
+        return ""
+    if spec is None or not spec.origin:
+        return ""
+    return digest_of_sources(Path(spec.origin), spec.parent or "")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ class Operator:
         What the user may set, by name: the function's keyword-only arguments and their values.
     summary
         The first line of the function's docstring.
-    origin
-        The file that defines it.
+    origin, place
+        The file that defines it; its module and line.
     version
         Digest of its source: a changed operator is another operator to every store.
     """
@@ -88,6 +89,7 @@ class Operator:
     parameters: Mapping[str, Any]
     summary: str
     origin: Path
+    place: tuple[str, int]
     version: str
 
 
@@ -164,10 +166,28 @@ def operator(
                     f"Known: {', '.join(known)}."
                 )
 
+    if len({"tensor" if stage in ("kernel", "device") else stage for stage in stages}) > 1:
+        raise MutatennError(
+            f"Operator {name!r}: the stages {', '.join(stages)} have nodes of different kinds; "
+            "write an operator for each."
+        )
+    if "weights" in stages and not (len(classes) == 1 and hasattr(classes[0], "draw")):
+        raise MutatennError(
+            f"Operator {name!r}: on= must be one class of pytest_mutatenn.operators.parameter, "
+            "such as Channel."
+        )
+    if isinstance(groups, str):
+        groups = [groups]
+    _check_name(name)
+
     def register(function: Replacements) -> Replacements:
         origin = Path(inspect.getsourcefile(function) or "").resolve()
         taken = REGISTRY.get(name)
-        if taken is not None and taken.origin != origin:
+        own = (function.__module__, function.__code__.co_firstlineno)
+        again = taken is not None and taken.origin == origin
+        if taken is not None and again and taken.place[0] == own[0] and taken.place[1] != own[1]:
+            raise MutatennError(f"{origin} defines two operators {name!r}. Give one another name.")
+        if taken is not None and not again:
             raise MutatennError(
                 f"Operator {name!r} of {origin} is already defined in {taken.origin}. "
                 "Give one of them another name."
@@ -183,10 +203,11 @@ def operator(
             within=frozenset(within),
             groups=frozenset(groups),
             example=example,
-            replacements=_asked(name, origin, function),
+            replacements=_asked(name, origin, stages, function),
             parameters=_parameters(name, function),
             summary=summary,
             origin=origin,
+            place=own,
             version=_version(origin, function),
         )
         return function
@@ -194,28 +215,48 @@ def operator(
     return register
 
 
+def _check_name(name: str) -> None:
+    """Refuse what could not stand in a mutant's id, or would mean something else in a selection."""
+    if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is None:
+        raise MutatennError(
+            f"Operator {name!r}: an id is made of letters, digits and underscores; it stands in "
+            "the ids of mutants."
+        )
+    if name in {"all", "default", "mutatenn", "sweep", *STAGES, *CATEGORIES}:
+        raise MutatennError(f"Operator {name!r}: that is the name of a group; take another.")
+
+
 def _parameters(name: str, function: Replacements) -> dict[str, Any]:
     found = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.KEYWORD_ONLY:
-            if not isinstance(parameter.default, (int, float, str)):
+            default = parameter.default
+            if isinstance(default, bool) or not isinstance(default, (int, float, str)):
                 raise MutatennError(
                     f"Operator {name!r}: its parameter {parameter.name!r} needs a default, a "
                     "number or a word, which also says its type."
                 )
-            found[parameter.name] = parameter.default
+            found[parameter.name] = default
     return found
 
 
-def _asked(name: str, origin: Path, function: Replacements) -> Replacements:
+def _asked(name: str, origin: Path, stages: Sequence[str], function: Replacements) -> Replacements:
     """The function; where it is the user's and fails, the message names it and its line."""
     if origin.is_relative_to(Path(__file__).resolve().parent):
         return function
 
     @functools.wraps(function)
     def replacements(node: Any, **parameters: Any) -> Iterator[Any]:
+        from pytest_mutatenn.operators.yielded import misfit
+
         try:
-            yield from function(node, **parameters)
+            for new in function(node, **parameters):
+                wrong = misfit(node, new, on_graph="graph" in stages)
+                if wrong:
+                    raise MutatennError(
+                        f"The mutation operator {name!r} ({origin}) yields {wrong}."
+                    )
+                yield new
         except MutatennError:
             raise
         except Exception as error:

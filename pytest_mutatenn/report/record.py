@@ -190,7 +190,7 @@ def _mutants(
 ) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for (model, cell), plan in sorted(gathered.plans.items()):
-        by_code: dict[str, str] = {}
+        by_code = _accepted_code(rows, model, cell, plan)
         for entry in plan["mutants"]:
             group = rows.get((model, cell, entry["id"]), [])
             judgement = _judge(group, green.get((model, cell), {}), full_matrix)
@@ -210,6 +210,20 @@ def _mutants(
         scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
         record["divergent"] = len(scored) > 1
     return [found[key] for key in sorted(found)]
+
+
+def _accepted_code(
+    rows: Mapping[Any, Any], model: str, cell: str, plan: Mapping[str, Any]
+) -> dict[str, str]:
+    """Code of an accepted mutant -> its name: what has the same code is no survivor either."""
+    found = {}
+    for entry in plan["mutants"]:
+        if entry["id"] in plan["accepted"]:
+            for row in rows.get((model, cell, entry["id"]), []):
+                code = (row.get("stats") or {}).get("code_digest")
+                if code:
+                    found[code] = f"{entry['name']}, which is accepted"
+    return found
 
 
 def _first_of_its_code(

@@ -86,8 +86,8 @@ class TestCheck:
             check_example(self.defined(lambda node: [node]))
 
     def test_something_else(self):
-        with pytest.raises(MutatennError, match=r"of i < n it makes n, and not i <= n"):
-            check_example(self.defined(lambda node: [node.b]))
+        with pytest.raises(MutatennError, match=r"of i < n it makes n < i, and not i <= n"):
+            check_example(self.defined(lambda node: [type(node)(node.b, node.a)]))
 
     def test_another_node_than_it_is_asked_about(self):
         op = self.defined(lambda node: [node.b], on=OPERATORS["add_to_sub"].on)

@@ -131,7 +131,7 @@ def test_a_list_shows_each_mutant_and_runs_nothing(workers, suite):
             "graph.relu_to_sigmoid@clip#1  clip (Clip relu6)",
             "    - *R.clip(*",
             "    + *R.sigmoid(*",
-            "     1  graph layer",
+            "     1  Layer node replacement (layer), graph",
             "*no tests ran*",
         ]
     )

@@ -44,7 +44,7 @@ def entry(name, category="stores", stage="kernel"):
 
 
 def plan(*names, **more):
-    empty = {"absent": [], "sampled_out": [], "not_selected": [], "accepting": {}}
+    empty = {"absent": [], "sampled_out": [], "not_selected": [], "accepting": {}, "accepted": {}}
     return {"mutants": [entry(name) for name in names], **empty, **more}
 
 
