@@ -42,7 +42,7 @@ def list_mutants(workshop: Workshop, request: Mapping[str, Any]) -> dict[str, An
     MutatennError
         If the selection names an unknown operator, or an operator of the user's fails its example.
     """
-    if request["named"]:
+    if request.get("named"):
         wanted = named(workshop, request["named"], _sites_for, _sweep)
         return {"mutants": [one.entry for one in wanted], "absent": []}
     chosen = catalogue.select(workshop.operators, request["operators"])

@@ -7,12 +7,11 @@ mine = "my_package.operators"
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from pytest_mutatenn.operators.sources import digest_of_sources
+from pytest_mutatenn.operators.sources import digest_of_sources, find_module
 
 GROUP = "mutatenn_operators"
 
@@ -36,10 +35,7 @@ def plugins_version() -> str:
 
 def _sources(module: str) -> str:
     """Digest of a module's text; empty where it is not to be had, which importing it will say."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return ""
+    spec = find_module(module)
     if spec is None or not spec.origin:
         return ""
     return digest_of_sources(Path(spec.origin), spec.parent or "")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import sys
 import sysconfig
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 _INSTALLED = ("stdlib", "platstdlib", "purelib", "platlib")
@@ -42,13 +44,30 @@ def _collect(file: Path, package: str, files: dict[Path, bytes]) -> None:
     except (OSError, SyntaxError, ValueError):
         return  # importing it will say what is wrong
     for name in names:
+        spec = find_module(name)
+        if spec is not None and spec.has_location and spec.origin:
+            origin = Path(spec.origin).resolve()
+            if not _is_installed(origin):
+                _collect(origin, spec.parent or "", files)
+
+
+def find_module(name: str) -> ModuleSpec | None:
+    """Find a module as importing would, without importing the packages that it is in."""
+    path: list[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = name.split(".")
+    for i in range(len(parts)):
+        # every finder, since an editable installation brings its own
+        finders = (f.find_spec for f in sys.meta_path if hasattr(f, "find_spec"))
         try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, AttributeError, ValueError):
-            continue
-        origin = Path(spec.origin).resolve() if spec and spec.has_location and spec.origin else None
-        if spec is not None and origin is not None and not _is_installed(origin):
-            _collect(origin, spec.parent or "", files)
+            found = (find(".".join(parts[: i + 1]), path) for find in finders)
+            spec = next((each for each in found if each is not None), None)
+        except (ImportError, ValueError):
+            return None
+        if spec is None:
+            return None
+        path = list(spec.submodule_search_locations or [])
+    return spec
 
 
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:

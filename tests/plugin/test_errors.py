@@ -36,7 +36,10 @@ def project_with(project, **marker):
 
 OPTIONS = [
     ("--mutatenn-devices=lvm", "--mutatenn-devices: unknown device 'lvm'. Did you mean 'llvm'?"),
-    ("--mutatenn-devices=", "--mutatenn-devices names no device"),
+    ("--mutatenn-devices=", "--mutatenn-devices is empty; leave it out, or give it a value"),
+    ("--mutatenn-operators=", "--mutatenn-operators is empty; leave it out, or give it a value"),
+    ("--mutatenn-mutants=", "--mutatenn-mutants is empty; leave it out, or give it a value"),
+    ("--mutatenn-accept=", "--mutatenn-accept is empty; leave it out, or give it a value"),
     ("--mutatenn-reference=lvm-O2", "--mutatenn-reference: unknown device 'lvm'"),
     ("--mutatenn-reference=llvm", "--mutatenn-reference: 'llvm' is no cell"),
     ("--mutatenn-opt-levels=5", "--mutatenn-opt-levels: '5' is no opt level; they are 0 to 4"),
@@ -90,7 +93,9 @@ def test_an_unknown_mutant_is_named_with_the_nearest(suite):
     result = suite.run("--mutatenn-mutants=graph.relu_to_sigmoid@clop#1")
 
     assert result.ret != pytest.ExitCode.OK
-    says(result, "matches none of the", "The nearest is 'graph.relu_to_sigmoid@clip#1'.")
+    says(
+        result, "no cell has a mutant", "The nearest of llvm-O2 is 'graph.relu_to_sigmoid@clip#1'."
+    )
 
 
 def test_an_unknown_pass_is_named(suite):
