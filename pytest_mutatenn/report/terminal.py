@@ -192,7 +192,8 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
         for there in mutant["cells"].values()
     )
     if strays:
-        line(f"{_count(strays, 'verdict')} on code that reaches outside its buffers: NaN is there")
+        what = "on code that reaches outside its buffers (undefined; NaN lies there)"
+        line(f"{_count(strays, 'verdict')} {what}")
     counters = record["counters"]
     line(
         f"kernels compiled {counters.get('kernels_compiled', 0)}, "

@@ -9,7 +9,7 @@ from records import verdicts
     [
         "device.boundary@conv2d#2@llvm-O2",
         "graph.sqrt_conv2d_0_before@conv2d#1",
-        "weights.bit_flip_sign@kernel#5b31",
+        "weights.bit_flip_sign@dense#5b31",
         "weights.zero_channel@dense#3",
         "weights.bit_flip_sign@sweep~3",
         "kernel.boundary@sweep:0:2",
@@ -40,8 +40,8 @@ def test_what_a_run_reports_can_be_named(suite):
 @pytest.mark.parametrize(
     "name",
     [
-        "weights.bit_flip_sign@kernel#999999b31",
-        "weights.bit_flip_sign@kernel#5b99",
+        "weights.bit_flip_sign@dense#999999b31",
+        "weights.bit_flip_sign@dense#5b99",
         "weights.zero_channel@dense#99",
         "kernel.boundary@nowhere#1",
         "kernel.no_such@conv2d#1",
