@@ -90,8 +90,9 @@ def _met(
 ) -> dict[str, bool]:
     """Entry that this list is about -> whether it covers any mutant of it.
 
-    A sweep, or a list of other operators, does not show that a mutant is no more.
+    A sweep, a list of other operators, or of named mutants, does not show that one is no more.
     """
+    whole = not settings.mutants or any(map(is_glob, settings.mutants))
     operators = {f"{e['stage']}.{e['operator']}" for e in (*found["mutants"], *found["absent"])}
     met = {}
     for one in accepting:
@@ -99,7 +100,7 @@ def _met(
         here = one.model in ("", model) and one.cell in ("", cell.id)
         pattern = one.mutant.partition("@")[0]
         listed = any(fnmatch.fnmatchcase(name, pattern) for name in operators)
-        if covers or (here and listed and settings.order[0] == "site"):
+        if covers or (whole and here and listed and settings.order[0] == "site"):
             met[str(one)] = covers
     return met
 

@@ -169,3 +169,37 @@ def test_no_warning_where_another_cell_has_the_mutant(accepting):
     both = accepting(device).run(*run, "--mutatenn-opt-levels=0,2")
     assert len(warned(alone)) == 1
     assert warned(both) == []
+
+
+def test_no_warning_where_single_mutants_were_asked_for(accepting):
+    result = accepting("kernel.boundary@conv2d#3").run(
+        "--mutatenn-mutants=kernel.boundary@conv2d#1", ACCEPT
+    )
+    assert result.report["warnings"] == []
+
+
+def test_what_has_the_code_of_an_accepted_mutant_is_no_survivor_either(accepting):
+    # `1 <= i and i < 9` has its `<` moved by both
+    accepted, twin = "kernel.LT_to_LE@conv2d#1", "kernel.boundary@conv2d#2"
+    weak = """
+import pytest
+
+pytestmark = pytest.mark.mutatenn(model="tiny.onnx", inputs="tiny.npz")
+
+def test_it(predictions):
+    assert len(predictions) == 12
+"""
+    suite = accepting(accepted)
+    suite.write(test_tiny=weak)
+    both = f"--mutatenn-mutants={accepted},{twin}"
+
+    without = verdicts(suite.run(both).report)
+    found = suite.run(both, ACCEPT).report
+
+    assert sorted(without.values()) == ["DUPLICATE", "SURVIVED"]
+    assert verdicts(found) == {
+        (accepted, "llvm-O2"): "SKIPPED",
+        (twin, "llvm-O2"): "DUPLICATE",
+    }
+    reasons = [mutant["cells"]["llvm-O2"]["reason"] for mutant in found["mutants"]]
+    assert f"the same code as {accepted}, which is accepted" in reasons
