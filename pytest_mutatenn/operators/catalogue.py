@@ -43,9 +43,18 @@ class Catalogue(dict[str, Operator]):
 
     def find(self, name: str) -> Operator | None:
         """The operator of that name, made if its family makes such ones; None if none is."""
-        if name not in self and any(define(name) for define in registry.ON_DEMAND):
+        if name in self:
+            return self[name]
+        if name in registry.MADE & registry.REGISTRY.keys() or self._make(name):
             self[name] = self._configured(registry.REGISTRY[name])
         return self.get(name)
+
+    @staticmethod
+    def _make(name: str) -> bool:
+        if not any(define(name) for define in registry.ON_DEMAND):
+            return False
+        registry.MADE.add(name)
+        return True
 
     def _configured(self, op: Operator) -> Operator:
         given = {parameter: value for name, parameter, value in self.settings if name == op.name}
@@ -99,7 +108,8 @@ def load(files: Iterable[Path] = (), settings: Iterable[Setting] = ()) -> Catalo
         _import_plugin(plugin)
     for file in files:
         _import_file(Path(file).resolve())
-    return Catalogue(registry.REGISTRY.values(), settings)
+    listed = (op for op in registry.REGISTRY.values() if op.name not in registry.MADE)
+    return Catalogue(listed, settings)
 
 
 def _import_plugin(plugin: EntryPoint) -> None:

@@ -95,6 +95,8 @@ class Operator:
 
 REGISTRY: dict[str, Operator] = {}
 ON_DEMAND: list[Callable[[str], bool]] = []
+MADE: set[str] = set()
+"""Operators that were made on demand: they are no part of what is listed."""
 
 
 def on_demand(define: Callable[[str], bool]) -> Callable[[str], bool]:

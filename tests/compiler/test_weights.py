@@ -358,8 +358,8 @@ def test_a_value_of_another_type_is_cast_to_the_parameters(monkeypatch):
 
     @registry.operator("double", category="weights", stages=["weights"], on=Parameter)
     def double(parameter):
-        """Twice as much, in double precision, and flat."""
-        yield parameter.values.astype(np.float64).reshape(-1) * 2
+        """Twice as much, in double precision."""
+        yield parameter.values.astype(np.float64) * 2
 
     one = some(np.float16)
     (change,) = weight_changes(registry.REGISTRY["double"], [one], 0)

@@ -245,3 +245,12 @@ def mine(call):
     def test_a_file_that_is_not_there(self, tmp_path):
         with pytest.raises(MutatennError, match=r"nowhere\.py"):
             catalogue.load([tmp_path / "nowhere.py"])
+
+
+def test_what_was_made_on_demand_is_listed_in_no_other_catalogue():
+    one, other = catalogue.load(), catalogue.load()
+    assert one.find("floor_conv2d_0_before").name == "floor_conv2d_0_before"
+    assert "floor_conv2d_0_before" in one
+    assert "floor_conv2d_0_before" not in other
+    assert "floor_conv2d_0_before" not in catalogue.load()
+    assert other.find("floor_conv2d_0_before") is not None
