@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_mutatenn.compiler.graph import graph_changes
 from pytest_mutatenn.compiler.mutant import Mutant, Site
+from pytest_mutatenn.compiler.sites import changes
 from pytest_mutatenn.compiler.weights import WeightChange, chosen_weights, weight_changes
 from pytest_mutatenn.engine.higher_order import Found, pairs, several_sites
 from pytest_mutatenn.engine.naming import named
@@ -130,7 +131,7 @@ def _graph_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]
 
 def _kernel_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
     lowering = workshop.canonical
-    for first, layers in lowering.groups().items():
+    for first, layers in workshop.lowering.groups().items():
         for change in lowering.kernel_changes(op, first):
             lines = change.before, change.after
             spot = f"{change.kernel} {change.change.place.path}"
@@ -140,7 +141,7 @@ def _kernel_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found
 def _device_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
     for kernel in workshop.device_kernels():
         body = workshop.device_stage(kernel.kernels[0], workshop.baseline.program).body
-        for number, change in enumerate(workshop.device_changes(op, kernel), 1):
+        for number, change in enumerate(changes(op, body), 1):
             site, spot = Site(kernel.name, number), str(change.place.path)
             yield _found("device", op, site, change.lines(body), kernel.layers, spot)
 

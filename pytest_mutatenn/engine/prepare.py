@@ -116,10 +116,9 @@ def _device_changes(
 ) -> OnDevice:
     """What the parts change in the kernels of a program at the device stage."""
     by_kernel: OnDevice = {}
-    named = {kernel.name: kernel for kernel in workshop.device_kernels()}
-    for mutant, op in parts:
-        if mutant.stage != "device":
-            continue
+    of_device = [part for part in parts if part[0].stage == "device"]
+    named = {kernel.name: kernel for kernel in workshop.device_kernels()} if of_device else {}
+    for mutant, op in of_device:
         everything = []
         for name in wanted_places(mutant, named):
             kernels = _kernels_of(workshop, program, named[name])

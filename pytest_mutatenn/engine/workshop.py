@@ -15,10 +15,7 @@ from tvm.target import Target
 from pytest_mutatenn.compiler import sites
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
-from pytest_mutatenn.compiler.lower import (
-    Lowering,
-    baseline_program,
-)
+from pytest_mutatenn.compiler.lower import Lowering, baseline_program
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
@@ -29,7 +26,6 @@ from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import InternalError
 from pytest_mutatenn.model.onnx_import import import_onnx
 from pytest_mutatenn.operators import catalogue
-from pytest_mutatenn.operators.registry import Operator
 
 
 @dataclass(frozen=True)
@@ -148,7 +144,7 @@ class Workshop:
         func = program.kernels[name]
         key = combine(self.digest_of(func), str(self.opt), self.device.fingerprint())
         if changes is None:
-            return self._built(key, lambda: self.lower(func))
+            return self._built(key, lambda: self.device_stage(name, program))
         mutated = self.final(name, changes, program)
         return self._built(combine(key, ir_digest(mutated, self.target)), lambda: mutated)
 
@@ -228,8 +224,3 @@ class Workshop:
             layers = tuple(dict.fromkeys(layer for step in steps for layer in step.layers))
             found.append(DeviceKernel(name, kernels, layers))
         return found
-
-    def device_changes(self, op: Operator, kernel: DeviceKernel) -> list[sites.Change]:
-        """What the operator offers in a kernel of the baseline at the device stage."""
-        body = self.device_stage(kernel.kernels[0], self.baseline.program).body
-        return list(sites.changes(op, body))

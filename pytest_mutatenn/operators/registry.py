@@ -244,7 +244,7 @@ def _parameters(name: str, function: Replacements) -> dict[str, Any]:
 
 def _asked(name: str, origin: Path, stages: Sequence[str], function: Replacements) -> Replacements:
     """The function; where it is the user's and fails, the message names it and its line."""
-    if origin.is_relative_to(Path(__file__).resolve().parent):
+    if _is_our_file(origin):
         return function
 
     @functools.wraps(function)
@@ -284,11 +284,14 @@ def _version(origin: Path, function: Replacements) -> str:
 
 def is_ours(op: Operator) -> bool:
     """Whether an operator is part of this package."""
-    return op.origin.is_relative_to(Path(__file__).resolve().parent)
+    return _is_our_file(op.origin)
+
+
+def _is_our_file(file: Path) -> bool:
+    return file.is_relative_to(Path(__file__).resolve().parent)
 
 
 def registered_files() -> tuple[Path, ...]:
     """Files outside this package that have registered an operator in this process, sorted."""
-    ours = Path(__file__).resolve().parent
     origins = {op.origin for op in REGISTRY.values()}
-    return tuple(sorted(o for o in origins if not o.is_relative_to(ours)))
+    return tuple(sorted(file for file in origins if not _is_our_file(file)))
