@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from tvm import IRModule, relax, tirx
-from tvm.s_tir import SBlock
+from tvm import IRModule, relax
 from tvm.target import Target
 from tvm.tirx import PrimFunc
-from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.compiler import graph, sites
-from pytest_mutatenn.compiler.kernel import without_units
+from pytest_mutatenn.compiler.fusion import Fusion, kernels_called, tagged
 from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_name, rewrite_main
 from pytest_mutatenn.compiler.mutant import Mutant
-from pytest_mutatenn.compiler.passes import OptLevel, fuse, legalise, optimise
-from pytest_mutatenn.compiler.program import Program, build_program
+from pytest_mutatenn.compiler.passes import OptLevel, group, legalise, optimise
+from pytest_mutatenn.compiler.program import Program, build_program, in_order
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.onnx_import import ImportedModel
 from pytest_mutatenn.operators.registry import Operator
-
-_LAYER = "mutatenn_layer"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +36,13 @@ class Legalised:
 
     module: IRModule
     kernels: Mapping[str, tuple[str, ...]]
+
+    def changed(self, kernels: Mapping[str, PrimFunc]) -> Legalised:
+        """The same network with these kernels, by name, instead of its own."""
+        module = IRModule(dict(self.module.functions.items()), attrs=self.module.attrs)
+        for name, func in kernels.items():
+            module.update_func(module.get_global_var(name), func)
+        return Legalised(module, self.kernels)
 
 
 @dataclass(frozen=True)
@@ -66,13 +70,19 @@ class Lowering:
         The imported network.
     opt, target
         The opt level and the target with its host.
+    incremental
+        Whether of a mutant only what differs from the baseline is lowered; else all of it is.
     """
 
     model: ImportedModel
     opt: OptLevel
     target: Target
+    incremental: bool = True
     _legalised: Legalised | None = field(default=None, repr=False)
     _groups: Mapping[str, tuple[str, ...]] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.fusion = Fusion(self.target, remembers=self.incremental)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -97,11 +107,60 @@ class Lowering:
 
     def to_program(self, legalised: Legalised) -> Program:
         """Fuse the kernels and read the program."""
-        with self.target:
-            module = fuse(_without_units(legalised.module), self.opt, self.target)
-        module, layers = _take_layers(module, self.layers)
+        return self._read(self._grouped(legalised))
+
+    def _grouped(self, legalised: Legalised) -> IRModule:
+        return group(self.fusion.without_units(legalised.module), self.opt, self.target)
+
+    def _read(self, module: IRModule) -> Program:
         num_inputs = len(self.model.inputs)
-        return build_program(module, self.model.params, layers, num_inputs)
+        return build_program(module, self.fusion, self.model.params, self.layers, num_inputs)
+
+    @cached_property
+    def _baseline(self) -> tuple[IRModule, Program]:
+        """The unmutated network with its kernels grouped, and its program."""
+        module = self._grouped(self.legalised())
+        return module, self._read(module)
+
+    @cached_property
+    def _callees(self) -> dict[str, Any]:
+        """Kernel -> what ``main`` calls to run it: its group, or the kernel itself."""
+        module, _ = self._baseline
+        found: dict[str, Any] = {}
+        for callee, function in module.functions.items():
+            if isinstance(function, PrimFunc):
+                found.setdefault(callee.name_hint, callee)
+            elif function.attrs and "Primitive" in function.attrs:
+                found.update(dict.fromkeys((k.name_hint for k in kernels_called(function)), callee))
+        return found
+
+    def baseline(self) -> Program:
+        """The unmutated network's program."""
+        return self._baseline[1]
+
+    def with_kernels(self, changed: Mapping[str, PrimFunc]) -> Program:
+        """The program of the unmutated network with these kernels, by name, instead of its own."""
+        if not self.incremental:
+            return self.to_program(self.legalised().changed(changed))
+        module, program = self._baseline
+        kernels = dict(program.kernels)
+        layers = {}
+        # what is fused with what was decided on the unmutated kernels, and stays
+        for callee in dict.fromkeys(self._callees[n] for n in changed if n in self._callees):
+            part = IRModule({callee: module[callee]})
+            for gv in kernels_called(module[callee]):
+                part.update_func(gv, module[gv])
+            for gv in part.get_global_vars():
+                if gv.name_hint in changed:
+                    part.update_func(gv, self.fusion.plain(changed[gv.name_hint]))
+            fused = self.fusion.fused(part, callee)
+            kernels[callee.name_hint] = fused.kernel
+            layers[callee.name_hint] = in_order(fused.layers, self.layers)
+        steps = tuple(
+            replace(step, layers=layers[step.kernel]) if step.kernel in layers else step
+            for step in program.steps
+        )
+        return replace(program, steps=steps, kernels=kernels)
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """First layer -> all layers whose kernels are the same code, by the O0 lowering.
@@ -145,10 +204,11 @@ class Lowering:
 
     def mutate_kernels(
         self, parts: Sequence[Part], legalised: Legalised | None = None
-    ) -> tuple[Legalised, list[KernelChange]]:
+    ) -> tuple[dict[str, PrimFunc], list[KernelChange]]:
         """Apply kernel mutants to every layer that their kernels serve.
 
-        The network is the unmutated one, unless another is given.
+        The network is the unmutated one, unless another is given. What comes back is the kernels
+        that change, by name, and the changes that were asked for.
         """
         legalised = legalised or self.legalised()
         groups = self.groups()
@@ -169,10 +229,8 @@ class Lowering:
                     for twin in same:
                         if twin.number == change.number:
                             by_kernel.setdefault(twin.kernel, []).append(twin.change)
-        module = IRModule(dict(legalised.module.functions.items()), attrs=legalised.module.attrs)
-        for name, changes in by_kernel.items():
-            module.update_func(module.get_global_var(name), sites.apply(module[name], changes))
-        return Legalised(module, legalised.kernels), made
+        module = legalised.module
+        return {name: sites.apply(module[name], found) for name, found in by_kernel.items()}, made
 
 
 Part = tuple[Mutant, Operator]
@@ -248,7 +306,7 @@ def _one_kernel_a_call(module: IRModule, layers: Sequence[str]) -> Legalised:
         name = layer if len(calls[layer]) == 1 else f"{layer}__{i + 1}"
         call = builder.renewed(binding.value)
         # the number in the tag keeps TVM from giving equal kernels of one layer one name
-        kernel = kernels.add_func(_tag(module[call.args[0]], f"{layer} {i}"), name)
+        kernel = kernels.add_func(tagged(module[call.args[0]], f"{layer} {i}"), name)
         names[layer].append(kernel.name_hint)
         call = relax.Call(call.op, [kernel, *call.args[1:]], call.attrs, call.ty_args)
         return builder.emit(call, binding.var.name)
@@ -257,64 +315,6 @@ def _one_kernel_a_call(module: IRModule, layers: Sequence[str]) -> Legalised:
     module = kernels.get()
     module.update_func(module.get_global_var("main"), main)
     return Legalised(module, {layer: tuple(found) for layer, found in names.items()})
-
-
-def _without_units(module: IRModule) -> IRModule:
-    renewed = IRModule(dict(module.functions.items()), attrs=module.attrs)
-    for gv, func in module.functions.items():
-        if isinstance(func, tirx.PrimFunc):
-            renewed.update_func(gv, without_units(func))
-    return renewed
-
-
-def _tag(func: PrimFunc, tag: str) -> PrimFunc:
-    """Write the layer and the call's number on every block, where they survive fusion."""
-    return _annotate(func, lambda notes: {**notes, _LAYER: tag})
-
-
-def _annotate(func: PrimFunc, change: Callable[[dict[str, Any]], dict[str, Any]]) -> PrimFunc:
-    def visit(block: Any) -> Any:
-        return SBlock(
-            block.iter_vars,
-            block.reads,
-            block.writes,
-            block.name_hint,
-            block.body,
-            block.init,
-            block.alloc_buffers,
-            block.match_buffers,
-            change(dict(block.annotations)),
-        )
-
-    return func.with_body(structural_map(func.body, [(SBlock, visit)]))
-
-
-def _take_layers(
-    module: IRModule, order: Sequence[str]
-) -> tuple[IRModule, dict[str, tuple[str, ...]]]:
-    """Read the layers off the blocks of the fused kernels, and wipe them off."""
-    rank = {layer: i for i, layer in enumerate(order)}
-    layers: dict[str, tuple[str, ...]] = {}
-    clean = IRModule(dict(module.functions.items()), attrs=module.attrs)
-    for gv, func in module.functions.items():
-        if not isinstance(func, tirx.PrimFunc):
-            continue
-        seen: set[str] = set()
-
-        def wipe(notes: dict[str, Any], seen: set[str] = seen) -> dict[str, Any]:
-            layer = notes.pop(_LAYER, None)
-            if layer is not None:
-                seen.add(str(layer).partition(" ")[0])
-            return notes
-
-        clean.update_func(gv, _annotate(func, wipe))
-        layers[gv.name_hint] = tuple(sorted(seen, key=lambda layer: rank.get(layer, -1)))
-    return clean, layers
-
-
-def baseline_program(lowering: Lowering) -> Program:
-    """Lower the unmutated network to its program."""
-    return lowering.to_program(lowering.legalised())
 
 
 def canary_program(lowering: Lowering) -> Program:
@@ -340,13 +340,14 @@ def mutant_program(
     of_graph, of_kernels = (
         [part for part in parts if part[0].stage == stage] for stage in ("graph", "kernel")
     )
-    legalised = lowering.legalised()
     lines: list[tuple[str, str]] = []
+    legalised = None
     if of_graph:
         module, changed = lowering.mutate_graph(of_graph)
         legalised = lowering.to_kernels(module)
         lines += [(change.before, change.after) for change in changed]
-    if of_kernels:
-        legalised, made = lowering.mutate_kernels(of_kernels, legalised)
-        lines += [(change.before, change.after) for change in made]
-    return lowering.to_program(legalised), lines
+    kernels, made = lowering.mutate_kernels(of_kernels, legalised)
+    lines += [(change.before, change.after) for change in made]
+    if legalised is None:
+        return lowering.with_kernels(kernels), lines
+    return lowering.to_program(legalised.changed(kernels) if kernels else legalised), lines

@@ -21,7 +21,7 @@ from pytest_mutatenn.compiler.packing import PACKED_OPERATORS
 from pytest_mutatenn.compiler.tuples import take_tuples_apart
 from pytest_mutatenn.errors import MutatennError
 
-__all__ = ["OPT_LEVELS", "PASSES", "OptLevel", "Pass", "fuse", "legalise", "optimise"]
+__all__ = ["OPT_LEVELS", "PASSES", "OptLevel", "Pass", "group", "legalise", "optimise"]
 
 OPT_LEVELS = (0, 1, 2, 3, 4)
 
@@ -163,8 +163,8 @@ def legalise(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
     return _without_dead_code(module)
 
 
-def fuse(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
-    """Fold constants and fuse kernels.
+def group(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
+    """Fold constants, and say which kernels are to be fused.
 
     Parameters
     ----------
@@ -178,9 +178,9 @@ def fuse(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
     Returns
     -------
     IRModule
-        A module with ``main``, its kernels and, where constants are folded,
-        ``main_transform_params``, which takes the parameters (as one tuple) to those of ``main``
-        after the network's inputs, by position.
+        A module with ``main``, its kernels, a Relax function for every group of kernels that
+        become one and, where constants are folded, ``main_transform_params``, which takes the
+        parameters (as one tuple) to those of ``main`` after the network's inputs, by position.
     """
     with target:
         if opt.includes("LiftTransformParams"):
@@ -188,7 +188,6 @@ def fuse(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
         if opt.includes("FuseOps"):
             module = relax.transform.AnnotateTIROpPattern()(module)
             module = relax.transform.FuseOps(fuse_opt_level=1)(module)
-            module = relax.transform.FuseTIR()(module)
     return _without_dead_code(module)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tvm import relax, tirx
+from tvm import relax
 from tvm.ir import IRModule
 from tvm.tirx import PrimFunc
 
 from pytest_mutatenn.compiler.digest import combine
+from pytest_mutatenn.compiler.fusion import Fused, Fusion
+from pytest_mutatenn.compiler.line import operator_name
 from pytest_mutatenn.errors import MutatennError
 
 MAIN = "main"
@@ -183,12 +185,14 @@ def tensor_spec(ty: Any) -> TensorSpec:
 
 
 class _Builder:
-    """Reads the straight-line functions of a fused module into steps."""
+    """Reads the straight-line functions of a grouped module into steps."""
 
-    def __init__(self, module: IRModule, layers: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, module: IRModule, fusion: Fusion, layers: Sequence[str]) -> None:
         self.module = module
+        self.fusion = fusion
         self.layers = layers
         self.steps: list[Step] = []
+        self.kernels: dict[str, PrimFunc] = {}
         self.constants: list[np.ndarray] = []
         self.env: dict[Any, Any] = {}
 
@@ -219,48 +223,65 @@ class _Builder:
 
     def _bind(self, binding: Any) -> Any:
         value = binding.value
-        if not (isinstance(value, relax.Call) and hasattr(value.op, "name")):
+        if not isinstance(value, relax.Call):
             return self.ref(value)
-        if value.op.name != "relax.call_tir":
+        if isinstance(value.op, relax.GlobalVar):  # a group of kernels
+            callee, fused = value.op, self.fusion.fused(self.module, value.op)
+            given = [self.ref(arg) for arg in value.args]
+            refs = [given[i] if k is None else given[i][k] for i, k in fused.args]
+            return self._step(callee.name_hint, fused, refs, fused.output)
+        if operator_name(value) != "relax.call_tir":
             raise MutatennError(
                 f"Layer {binding.var.name_hint!r} is {value.op.name}, which does not lower to a "
                 "kernel of static shape; TVM leaves it to its virtual machine. Replace the node "
                 "in the ONNX model, or fold it (onnxsim does)."
             )
-        kernel = value.args[0].name_hint
-        args = value.args[1]
+        callee, args = value.args[0], value.args[1]
         fields = args.fields if isinstance(args, relax.Tuple) else [args]
-        refs: list[Ref] = []
+        refs = []
         for field in fields:
             found = self.ref(field)
             refs.extend(found if isinstance(found, tuple) else (found,))
-        out = value.ty_args[0]
-        types = list(out.fields) if hasattr(out, "fields") else [out]
-        layers = self.layers.get(kernel, ())
+        fused = self.fusion.fused(self.module, callee)
+        return self._step(callee.name_hint, fused, refs, value.ty_args[0])
+
+    def _step(self, kernel: str, fused: Fused, refs: list[Ref], output: Any) -> Any:
+        """Append a step; give the tensor, or the tuple of tensors, that it writes."""
+        types = list(output.fields) if hasattr(output, "fields") else [output]
+        layers = in_order(fused.layers, self.layers)
+        self.kernels[kernel] = fused.kernel
         self.steps.append(Step(kernel, tuple(refs), tuple(map(tensor_spec, types)), layers))
         index = len(self.steps) - 1
-        if hasattr(out, "fields"):
+        if hasattr(output, "fields"):
             return tuple(Ref("step", index, i) for i in range(len(types)))
         return Ref("step", index)
 
 
+def in_order(layers: Collection[str], network: Sequence[str]) -> tuple[str, ...]:
+    """Layers in the order in which the network has them."""
+    return tuple(layer for layer in network if layer in layers)
+
+
 def build_program(
     module: IRModule,
+    fusion: Fusion,
     params: Sequence[np.ndarray],
-    layers: Mapping[str, tuple[str, ...]],
+    layers: Sequence[str],
     num_inputs: int,
 ) -> Program:
-    """Read a fused module as a program.
+    """Read a grouped module as a program.
 
     Parameters
     ----------
     module
         ``main`` and, where weights were lifted, ``main_transform_params``, both straight lines of
-        ``R.call_tir``.
+        calls: of kernels, and of groups of kernels.
+    fusion
+        Makes the groups kernels.
     params
         The weights, in the order of the parameters of ``main`` before lifting.
     layers
-        Kernel name -> the layers that it computes.
+        Names of the network's layers, in order.
     num_inputs
         How many parameters of ``main`` are network inputs.
 
@@ -269,7 +290,7 @@ def build_program(
     MutatennError
         If something in the module is no kernel of static shapes.
     """
-    builder = _Builder(module, layers)
+    builder = _Builder(module, fusion, layers)
     main = module[MAIN]
     weights: list[Any] = [Ref("param", i) for i in range(len(params))]
     if LIFTED in [gv.name_hint for gv in module.get_global_vars()]:
@@ -282,17 +303,11 @@ def build_program(
         builder.env[var] = ref
     results = builder.read(MAIN)
     results = results if isinstance(results, tuple) else (results,)
-    used = {step.kernel for step in builder.steps}
-    kernels = {
-        gv.name_hint: func
-        for gv, func in module.functions.items()
-        if isinstance(func, tirx.PrimFunc) and gv.name_hint in used
-    }
     out = main.ret_ty if hasattr(main, "ret_ty") else main.body.body.ty
     outputs = list(out.fields) if hasattr(out, "fields") else [out]
     return Program(
         steps=tuple(builder.steps),
-        kernels=kernels,
+        kernels=builder.kernels,
         params=tuple(params),
         constants=tuple(builder.constants),
         inputs=tuple(tensor_spec(var.ty) for var in main.params[:num_inputs]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -160,22 +160,35 @@ def _compiled(
     changes: OnDevice | None = None,
 ) -> Prepared:
     changes = changes or {}
-    ours = workshop.baseline.program.kernels
-    compiled = {
-        name: (workshop.baseline.code[name], Path())
-        if program.kernels is ours and name not in changes
-        else _compiler(workshop.compile, *changes.get(name, (name, None)), program)
-        for name in program.kernels
-    }
+    compiled = {}
+    for name, func in program.kernels.items():
+        known = None if name in changes else workshop.code_of.get(func)
+        compiled[name] = (
+            (known, Path())
+            if known is not None
+            else _compiler(workshop.compile, *changes.get(name, (name, None)), program)
+        )
     prepared = _loaded(workshop, program, compiled, [b for b, _ in lines], [a for _, a in lines])
-    for name in sorted(prepared.loaded.mutated):
-        final = _compiler(workshop.final, *changes.get(name, (name, None)), program)
-        stray = outside(final)
+    prepared.undefined = _undefined(workshop, program, changes, prepared.loaded.mutated)
+    return prepared
+
+
+def _undefined(
+    workshop: Workshop, program: Program, changes: OnDevice, mutated: Iterable[str]
+) -> str:
+    """The first access of the mutated kernels that is certain to be outside its buffer."""
+    seen = set()
+    for name in sorted(mutated):
+        source, changed = changes.get(name, (name, None))
+        key = (workshop.digest_of(program.kernels[source]), id(changed))
+        if key in seen:
+            continue
+        seen.add(key)
+        stray = outside(_compiler(workshop.final, source, changed, program))
         if stray is not None and stray.certain:
             step = next(step for step in program.steps if step.kernel == name)
-            prepared.undefined = f"{step.name} {stray.text}"
-            break
-    return prepared
+            return f"{step.name} {stray.text}"
+    return ""
 
 
 def _loaded(

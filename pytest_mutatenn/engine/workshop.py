@@ -15,7 +15,7 @@ from tvm.target import Target
 from pytest_mutatenn.compiler import sites
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
-from pytest_mutatenn.compiler.lower import Lowering, baseline_program
+from pytest_mutatenn.compiler.lower import Lowering
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
@@ -99,7 +99,7 @@ class Workshop:
         self.target = self.device.target(fast_math=self.opt.includes("FastMath"))
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
         self.lowering = Lowering(self.model, self.opt, self.target)
-        self._device_stage: dict[int, tuple[Any, Any]] = {}
+        self._device_stage: dict[str, Any] = {}
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
         self._code: dict[str, tuple[str, Path]] = {}
 
@@ -115,7 +115,7 @@ class Workshop:
 
     def load_baseline(self) -> None:
         """Compile what the store does not have, load it, and run what depends on weights alone."""
-        program = baseline_program(self.lowering)
+        program = self.lowering.baseline()
         leaves = Leaves.of_program(program)
         with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
             compiled = {name: self.compile(name, None, program) for name in program.kernels}
@@ -127,6 +127,7 @@ class Workshop:
             leaves,
         )
         self.digest = program.digest(self.baseline.code, leaves)
+        self.code_of = {func: self.baseline.code[name] for name, func in program.kernels.items()}
         self.run = BaselineRun(self.baseline)
         self.run.load_constants()
         self.lowering.groups()  # every child would compute them anew
@@ -200,10 +201,10 @@ class Workshop:
     def device_stage(self, name: str, program: Program) -> Any:
         """A kernel at the device stage; the same object each time, since changes are of it."""
         func = program.kernels[name]
-        key = id(func)
+        key = self.digest_of(func)
         if key not in self._device_stage:
-            self._device_stage[key] = func, self.lower(func)
-        return self._device_stage[key][1]
+            self._device_stage[key] = self.lower(func)
+        return self._device_stage[key]
 
     def device_kernels(self) -> list[DeviceKernel]:
         """The baseline's kernels, one for each code, in the order in which they first run."""

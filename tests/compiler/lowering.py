@@ -10,7 +10,7 @@ from tvm.target import Target
 from tvm_ffi.structural import structural_hash
 
 from pytest_mutatenn.compiler.line import bindings_of
-from pytest_mutatenn.compiler.passes import OptLevel, fuse, legalise, optimise
+from pytest_mutatenn.compiler.passes import OptLevel, group, legalise, optimise
 from pytest_mutatenn.compiler.schedules import schedule
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -46,10 +46,22 @@ def names(module: tvm.IRModule) -> list[str]:
     return [binding.var.name for binding in bindings_of(module["main"])]
 
 
+def fused(module: tvm.IRModule, opt: OptLevel, target: Target = LLVM) -> tvm.IRModule:
+    """Every group of kernels made one, by TVM's pass on the whole module."""
+    with target:
+        module = relax.transform.FuseTIR()(group(module, opt, target))
+    entries = [name for name in ("main", "main_transform_params") if name in names_of(module)]
+    return relax.transform.DeadCodeElimination(entries)(module)
+
+
+def names_of(module: tvm.IRModule) -> set[str]:
+    return {gv.name_hint for gv in module.get_global_vars()}
+
+
 def lower(
     module: tvm.IRModule, opt: OptLevel, target: Target = LLVM, scheduled: bool = True
 ) -> tvm.IRModule:
-    module = fuse(legalise(optimise(module, opt), opt, target), opt, target)
+    module = fused(legalise(optimise(module, opt), opt, target), opt, target)
     if scheduled:
         for name, func in kernels(module).items():
             module.update_func(module.get_global_var(name), schedule(func, opt, target))

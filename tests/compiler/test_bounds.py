@@ -14,7 +14,7 @@ from tvm.tirx import BufferLoad, BufferStore, For, ForKind, IfThenElse, PrimFunc
 from pytest_mutatenn.compiler import points, sites
 from pytest_mutatenn.compiler.bounds import outside
 from pytest_mutatenn.compiler.kernel import to_device_stage
-from pytest_mutatenn.compiler.lower import Lowering, baseline_program
+from pytest_mutatenn.compiler.lower import Lowering
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.schedules import schedule
 from pytest_mutatenn.model.onnx_import import import_onnx
@@ -361,7 +361,7 @@ class TestThreads:
 def test_no_false_alarm_on_a_real_network(examples, level, target):
     opt = OptLevel(level)
     lowering = Lowering(import_onnx(examples / "digits.onnx", shapes=None), opt, target)
-    program = baseline_program(lowering)
+    program = lowering.baseline()
     for func in program.kernels.values():
         assert outside(to_device_stage(schedule(func, opt, target), target)) is None
 

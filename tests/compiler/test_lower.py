@@ -11,7 +11,6 @@ from pytest_mutatenn.compiler.kernel import ir_digest
 from pytest_mutatenn.compiler.lower import (
     Lowering,
     NoSuchSite,
-    baseline_program,
     canary_program,
     choose,
     mutant_program,
@@ -39,7 +38,7 @@ def lowerings(examples):
 
 def program(lowering, text=None):
     if text is None:
-        return baseline_program(lowering)
+        return lowering.baseline()
     if text == "canary":
         return canary_program(lowering)
     parts = [(part, OPERATORS[part.operator]) for part in Mutant.parse(text).parts]

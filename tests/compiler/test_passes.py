@@ -10,6 +10,7 @@ from lowering import (
     SHARED,
     arrays,
     digests,
+    fused,
     kernels,
     load_module,
     lower,
@@ -21,7 +22,7 @@ from tvm.relax import op
 from tvm_ffi.structural import structural_equal
 
 from pytest_mutatenn.compiler.line import bindings_of, operator_name
-from pytest_mutatenn.compiler.passes import PASSES, OptLevel, fuse, legalise, optimise
+from pytest_mutatenn.compiler.passes import PASSES, OptLevel, legalise, optimise
 from pytest_mutatenn.errors import MutatennError
 
 MODELS = SHARED / "models"
@@ -119,7 +120,7 @@ class TestBatchNorm:
             "result_0",
         ]
         opt = level(3)
-        folded = fuse(legalise(module, opt, LLVM), opt, LLVM)
+        folded = fused(legalise(module, opt, LLVM), opt)
         assert len(list(bindings_of(folded["main"]))) == 3  # to NHWC, the network, back
 
     def test_becomes_the_bias_where_there_is_none(self):
@@ -153,12 +154,12 @@ class TestFusionAndFolding:
         assert not any("fused" in name for name in kernels(module))
 
     def test_fusion_comes_at_o1_and_folding_at_o2(self):
-        fused = lower(convolution_and_batch_norm(True), level(1))
-        assert any("fused_conv2d" in name for name in kernels(fused))
-        assert "main_transform_params" not in {g.name_hint for g in fused.get_global_vars()}
+        grouped = lower(convolution_and_batch_norm(True), level(1))
+        assert any("fused_conv2d" in name for name in kernels(grouped))
+        assert "main_transform_params" not in {g.name_hint for g in grouped.get_global_vars()}
         folded = lower(convolution_and_batch_norm(True), level(2))
         assert "main_transform_params" in {g.name_hint for g in folded.get_global_vars()}
-        assert len(names(folded)) < len(names(fused))
+        assert len(names(folded)) < len(names(grouped))
 
     def test_main_is_a_line_of_kernels(self):
         for opt in LEVELS:

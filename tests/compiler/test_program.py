@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from pytest_mutatenn.compiler.lower import Lowering, baseline_program
+from pytest_mutatenn.compiler.lower import Lowering
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import (
@@ -154,7 +154,7 @@ def lowering(tiny):
 
 
 def test_a_lowered_network(lowering):
-    program = baseline_program(lowering)
+    program = lowering.baseline()
     assert program.inputs == (TensorSpec((1, 1, 8, 8), "float32"),)
     assert program.outputs == (TensorSpec((1, 5), "float32"),)
     assert set(program.kernels) == {step.kernel for step in program.steps}
@@ -168,7 +168,7 @@ def test_a_lowered_network(lowering):
 
 def test_lowering_again_gives_the_same_program(lowering):
     again = Lowering(lowering.model, lowering.opt, lowering.target)
-    one, other = (baseline_program(each) for each in (lowering, again))
+    one, other = (each.baseline() for each in (lowering, again))
     assert one.steps == other.steps
     assert one.results == other.results
 
