@@ -19,7 +19,7 @@ from tvm.ir.expr import TensorLoad
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.s_tir.analysis import get_sblock_access_region
 from tvm.tirx import PrimFunc
-from tvm_ffi import structural_equal
+from tvm_ffi import dtype, structural_equal
 
 from pytest_mutatenn.operators.registry import Operator
 
@@ -115,6 +115,7 @@ _ARITHMETIC = (
     *(prim.BitwiseAnd, prim.BitwiseOr, prim.BitwiseXor, prim.LShift, prim.RShift),
 )
 
+_SHIFTS = (prim.LShift, prim.RShift)
 _DIVISIONS = (prim.Div, prim.Mod, prim.FloorDiv, prim.FloorMod)
 
 _KINDS: dict[Any, _Kind] = {
@@ -174,8 +175,9 @@ _DECLARATION = re.compile(r"\w+ = T\.(Buffer\(.*\)|\w+\(\))")
 class Place:
     """A node of a kernel, where it stands, its role and the statement it is part of.
 
-    ``threaded`` where a loop around it is parallel already, or is a GPU's launch; ``divisor``
-    where it is what something is divided by.
+    ``threaded`` where a loop around it is parallel already, or is a GPU's launch; ``part`` says
+    what it is to the number around it, where not every number will do: a ``divisor``, or the
+    ``amount`` of a shift.
     """
 
     path: Path
@@ -183,7 +185,7 @@ class Place:
     role: str | None
     statement: Path
     threaded: bool = False
-    divisor: bool = False
+    part: str = ""
 
 
 def walk(root: Any) -> Iterator[Place]:
@@ -203,14 +205,16 @@ def walk(root: Any) -> Iterator[Place]:
                 child, role = children[i]
                 path = (*place.path, i)
                 statement = path if isinstance(child, _LINES) else place.statement
-                divisor = _is_divisor(place, i)
-                stack.append(Place(path, child, role or place.role, statement, threaded, divisor))
+                part = _part(place, i)
+                stack.append(Place(path, child, role or place.role, statement, threaded, part))
 
 
-def _is_divisor(parent: Place, child: int) -> bool:
+def _part(parent: Place, child: int) -> str:
     if isinstance(parent.node, prim.Broadcast):
-        return parent.divisor
-    return child == 1 and isinstance(parent.node, _DIVISIONS)
+        return parent.part
+    if child == 1 and isinstance(parent.node, _DIVISIONS):
+        return "divisor"
+    return "amount" if child == 1 and isinstance(parent.node, _SHIFTS) else ""
 
 
 def _is_threaded(node: Any) -> bool:
@@ -288,9 +292,15 @@ def changes(op: Operator, root: Any, places: Iterable[Place] | None = None) -> I
 
 
 def _is_refused(place: Place, new: Any) -> bool:
-    """Whether TVM knows no such thing: a parallel loop in another, a division by literal zero."""
-    if place.divisor and isinstance(new, (prim.FloatImm, prim.IntImm)):
-        return bool(new.value == 0)
+    """Whether TVM knows no such thing.
+
+    That is: a parallel loop in another, and by a literal a division by zero or a shift by more
+    bits than there are.
+    """
+    if place.part and isinstance(new, (prim.FloatImm, prim.IntImm)):
+        if place.part == "divisor":
+            return bool(new.value == 0)
+        return not 0 <= new.value < dtype(str(new.ty.dtype)).bits
     return place.threaded and _is_parallel(new) and not _is_parallel(place.node)
 
 

@@ -348,6 +348,14 @@ class TestRefused:
         (change,) = sites.changes(OPERATORS["constant_to_zero"], body)
         assert change.place.path[0] == 1
 
+    def test_no_literal_amount_of_a_shift_becomes_more_bits_than_there_are(self):
+        n, whole = tirx.Var("n", "int32"), tirx.decl_buffer((1,), "int32")
+        for kind in (prim.LShift, prim.RShift):
+            shifts = [kind(n, tirx.const(amount, "int32")) for amount in (0, 23, 31)]
+            body = tirx.SeqStmt([tirx.BufferStore(whole, shift, [0]) for shift in shifts])
+            found = sites.changes(OPERATORS["constant_plus_one"], body)
+            assert [int(change.new.value) for change in found] == [1, 24]
+
     def test_no_lanes_of_a_vector_that_divides_become_zero(self):
         lanes = prim.Broadcast(tirx.const(2.0, "float32"), 4)
         places = [tirx.const(base, "int32") for base in (0, 1)]
