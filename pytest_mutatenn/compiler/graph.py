@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,10 @@ class GraphChange:
     after: str
 
 
-def graph_changes(op: Operator, module: IRModule) -> Iterator[GraphChange]:
-    """Everything the operator offers in ``main``, in order of the layers.
+def graph_changes(
+    op: Operator, module: IRModule, layers: Container[str] | None = None
+) -> Iterator[GraphChange]:
+    """Everything the operator offers in ``main``, or in some of its layers, in their order.
 
     A replacement of another shape or dtype than the layer's does not fit and is no site.
     """
@@ -49,6 +51,8 @@ def graph_changes(op: Operator, module: IRModule) -> Iterator[GraphChange]:
     line = Line.of(main)
     for binding in bindings_of(main):
         if operator_name(binding.value) not in op.on:
+            continue
+        if layers is not None and binding.var.name not in layers:
             continue
         number = 0
         for choice, new in enumerate(_asked(op, binding.value, line)):
@@ -72,7 +76,7 @@ def apply_graph(module: IRModule, chosen: Iterable[GraphChange]) -> IRModule:
             return None
         # asked about the layer as it was, whose neighbours are known
         new = _asked(change.op, binding.value, line)[change.choice]
-        return _emit_nested(builder, builder.renewed(new), binding.var.name)
+        return _emit_nested(builder, builder.renewed(new), binding.var.name, binding.var)
 
     return rewrite_main(module, visit)
 
@@ -101,8 +105,11 @@ def negate_output(module: IRModule) -> IRModule:
     return renewed
 
 
-def _emit_nested(builder: LineBuilder, expr: Any, name: str) -> Any:
-    """Bind an expression whose operands may be calls; the last binding has the layer's name."""
+def _emit_nested(builder: LineBuilder, expr: Any, name: str, old: Any = None) -> Any:
+    """Bind an expression whose operands may be calls; the last binding has the layer's name.
+
+    ``old`` is the variable whose place it takes.
+    """
     parts = 0
 
     def bound(node: Any) -> Any:
@@ -122,7 +129,7 @@ def _emit_nested(builder: LineBuilder, expr: Any, name: str) -> Any:
             return relax.TupleGetItem(bound(node.tuple_value), node.index)
         return node
 
-    return builder.emit(flat(expr), name)
+    return builder.emit(flat(expr), name, old)
 
 
 def line_of(var: Any, expr: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from tvm import IRModule, relax
+from tvm_ffi import structural_equal
 from tvm_ffi.structural import structural_map
 
 __all__ = [
@@ -86,12 +87,32 @@ class LineBuilder:
         self._bindings: list[relax.VarBinding] = []
         self._normaliser = relax.BlockBuilder()
 
-    def emit(self, expr: relax.Expr, name: str) -> relax.Var:
-        """Bind `expr`, whose operands are bound already, to a new variable called `name`."""
+    def emit(self, expr: relax.Expr, name: str, old: relax.Var | None = None) -> relax.Var:
+        """Bind `expr`, whose operands are bound already, to a new variable called `name`.
+
+        Of the same type as the variable that it takes the place of (`old`), it is bound to that
+        one, so that what reads it stays as it is.
+        """
         expr = self._normaliser.normalize(expr)
-        var = relax.DataflowVar(name, expr.ty)
+        if old is not None and structural_equal(old.ty, expr.ty):
+            var = old
+        else:
+            var = relax.DataflowVar(name, expr.ty)
         self._bindings.append(relax.VarBinding(var, expr))
         return var
+
+    def keep(self, binding: relax.VarBinding) -> relax.Var:
+        """Take over a binding of the old line: as it is, if its operands are what they were."""
+        var, value = binding.var, binding.value
+        if all(self._is_kept(operand) for operand in operands_of(value)):
+            self._bindings.append(binding)
+            return var
+        return self.emit(self.renewed(value), var.name, var)
+
+    def _is_kept(self, expr: relax.Expr) -> bool:
+        if isinstance(expr, relax.Var):
+            return bool(self.values.get(expr, expr).same_as(expr))
+        return all(self._is_kept(operand) for operand in operands_of(expr))
 
     def renewed(self, expr: relax.Expr) -> relax.Expr:
         """Return `expr` of the old line with its operands replaced by those of the new one."""
@@ -141,7 +162,7 @@ def rewrite_main(
     for binding in bindings_of(main):
         value = visit(builder, binding)
         if value is None:
-            value = builder.emit(builder.renewed(binding.value), binding.var.name)
+            value = builder.keep(binding)
         builder.values[binding.var] = value
     renewed = IRModule(dict(module.functions.items()), attrs=module.attrs)
     renewed.update_func(name, builder.finish(main, builder.renewed(main.body.body)))

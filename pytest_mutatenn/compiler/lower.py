@@ -7,42 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tvm import IRModule, relax
+from tvm import IRModule
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from pytest_mutatenn.compiler import graph, sites
-from pytest_mutatenn.compiler.fusion import Fusion, kernels_called, tagged
-from pytest_mutatenn.compiler.line import LineBuilder, bindings_of, operator_name, rewrite_main
+from pytest_mutatenn.compiler.fusion import Fusion, kernels_called
+from pytest_mutatenn.compiler.legaliser import Legalised, Legaliser, calls_by_layer
+from pytest_mutatenn.compiler.line import bindings_of, operator_name
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel, group, legalise, optimise
 from pytest_mutatenn.compiler.program import Program, build_program, in_order
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.onnx_import import ImportedModel
 from pytest_mutatenn.operators.registry import Operator
-
-
-@dataclass(frozen=True, eq=False)
-class Legalised:
-    """A network as kernels, one PrimFunc a call, before fusion.
-
-    Attributes
-    ----------
-    module
-        ``main`` as a line of ``R.call_tir``, every kernel called once.
-    kernels
-        Layer -> names of its kernels, in the order in which they run.
-    """
-
-    module: IRModule
-    kernels: Mapping[str, tuple[str, ...]]
-
-    def changed(self, kernels: Mapping[str, PrimFunc]) -> Legalised:
-        """The same network with these kernels, by name, instead of its own."""
-        module = IRModule(dict(self.module.functions.items()), attrs=self.module.attrs)
-        for name, func in kernels.items():
-            module.update_func(module.get_global_var(name), func)
-        return Legalised(module, self.kernels)
 
 
 @dataclass(frozen=True)
@@ -82,7 +60,9 @@ class Lowering:
     _groups: Mapping[str, tuple[str, ...]] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        self.fusion = Fusion(self.target, remembers=self.incremental)
+        remembers = self.incremental
+        self.legaliser = Legaliser(self.opt, self.target, self.layers, remembers=remembers)
+        self.fusion = Fusion(self.target, remembers=remembers)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -97,13 +77,7 @@ class Lowering:
 
     def to_kernels(self, module: IRModule) -> Legalised:
         """Optimise and legalise; give every call its own kernel, named by its layer."""
-        with self.target:
-            module = legalise(optimise(module, self.opt), self.opt, self.target)
-            if self.opt.includes("FuseOps"):
-                # what fuses with what is decided before a kernel mutant changes how a kernel
-                # looks: its steps are the baseline's, and the fault is all that differs
-                module = relax.transform.AnnotateTIROpPattern()(module)
-        return _one_kernel_a_call(module, self.layers)
+        return self.legaliser(optimise(module, self.opt))
 
     def to_program(self, legalised: Legalised) -> Program:
         """Fuse the kernels and read the program."""
@@ -169,12 +143,15 @@ class Lowering:
         """
         if self._groups is None:
             opt = OptLevel(0)
-            host = Target("llvm")
-            with host:
-                module = legalise(optimise(self.model.module, opt), opt, host)
+            module = legalise(optimise(self.model.module, opt), opt, Target("llvm"))
+            line = list(bindings_of(module["main"]))
+            calls = [(b.var.name, operator_name(b.value) == "relax.call_tir") for b in line]
+            of_layer: dict[str, list[str]] = {}
+            for i, (layer, _, _) in calls_by_layer(calls, self.layers).items():
+                of_layer.setdefault(layer, []).append(line[i].value.args[0].name_hint)
             by_code: dict[tuple[str, ...], list[str]] = {}
-            for layer, calls in _calls_by_layer(module, self.layers).items():
-                by_code.setdefault(tuple(calls), []).append(layer)
+            for layer, kernels in of_layer.items():
+                by_code.setdefault(tuple(kernels), []).append(layer)
             self._groups = {group[0]: tuple(group) for group in by_code.values()}
         return self._groups
 
@@ -198,7 +175,8 @@ class Lowering:
         """Apply graph mutants; give the changes that were made too."""
         chosen: list[graph.GraphChange] = []
         for mutant, op in parts:
-            everything = list(graph.graph_changes(op, self.model.module))
+            wanted = wanted_places(mutant, self.layers)
+            everything = list(graph.graph_changes(op, self.model.module, frozenset(wanted)))
             chosen += choose(mutant, everything, lambda c: (c.layer, c.number))
         return graph.apply_graph(self.model.module, chosen), chosen
 
@@ -271,50 +249,6 @@ def choose(mutant: Mutant, everything: Sequence[Any], key: Any) -> list[Any]:
             f"this cell's lowering has no such site (the operator finds {len(everything)} there)"
         )
     return chosen
-
-
-def _calls_by_layer(module: IRModule, layers: Iterable[str]) -> dict[str, list[str]]:
-    """Layer -> names of the kernels it calls.
-
-    A binding of unknown name belongs to the next layer: passes emit helpers before the result.
-    """
-    known = set(layers)
-    calls: dict[str, list[str]] = {}
-    waiting: list[str] = []
-    for binding in bindings_of(module["main"]):
-        if operator_name(binding.value) == "relax.call_tir":
-            waiting.append(binding.value.args[0].name_hint)
-        if binding.var.name in known:
-            calls.setdefault(binding.var.name, []).extend(waiting)
-            last, waiting = binding.var.name, []
-    if waiting and calls:
-        calls[last].extend(waiting)
-    return {layer: found for layer, found in calls.items() if found}
-
-
-def _one_kernel_a_call(module: IRModule, layers: Sequence[str]) -> Legalised:
-    """Give every call its own copy of its kernel, named and tagged by its layer."""
-    calls = _calls_by_layer(module, layers)
-    owners = iter([(layer, i) for layer, kernels in calls.items() for i in range(len(kernels))])
-    names: dict[str, list[str]] = {layer: [] for layer in calls}
-    kernels = relax.BlockBuilder(module)
-
-    def visit(builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr | None:
-        if operator_name(binding.value) != "relax.call_tir":
-            return None
-        layer, i = next(owners)
-        name = layer if len(calls[layer]) == 1 else f"{layer}__{i + 1}"
-        call = builder.renewed(binding.value)
-        # the number in the tag keeps TVM from giving equal kernels of one layer one name
-        kernel = kernels.add_func(tagged(module[call.args[0]], f"{layer} {i}"), name)
-        names[layer].append(kernel.name_hint)
-        call = relax.Call(call.op, [kernel, *call.args[1:]], call.attrs, call.ty_args)
-        return builder.emit(call, binding.var.name)
-
-    main = rewrite_main(module, visit)["main"]
-    module = kernels.get()
-    module.update_func(module.get_global_var("main"), main)
-    return Legalised(module, {layer: tuple(found) for layer, found in names.items()})
 
 
 def canary_program(lowering: Lowering) -> Program:
