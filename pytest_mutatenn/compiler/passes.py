@@ -169,7 +169,8 @@ def group(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
     Parameters
     ----------
     module
-        What :func:`legalise` returned; its kernels may have been changed since.
+        What :func:`legalise` returned, its kernels annotated with their patterns
+        (``AnnotateTIROpPattern``); they may have been changed since.
     opt
         The opt level.
     target
@@ -186,7 +187,6 @@ def group(module: IRModule, opt: OptLevel, target: Target) -> IRModule:
         if opt.includes("LiftTransformParams"):
             module = relax.transform.LiftTransformParams()(module)
         if opt.includes("FuseOps"):
-            module = relax.transform.AnnotateTIROpPattern()(module)
             module = relax.transform.FuseOps(fuse_opt_level=1)(module)
     return _without_dead_code(module)
 

@@ -49,6 +49,7 @@ def names(module: tvm.IRModule) -> list[str]:
 def fused(module: tvm.IRModule, opt: OptLevel, target: Target = LLVM) -> tvm.IRModule:
     """Every group of kernels made one, by TVM's pass on the whole module."""
     with target:
+        module = relax.transform.AnnotateTIROpPattern()(module)
         module = relax.transform.FuseTIR()(group(module, opt, target))
     entries = [name for name in ("main", "main_transform_params") if name in names_of(module)]
     return relax.transform.DeadCodeElimination(entries)(module)
