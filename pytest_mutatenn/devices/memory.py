@@ -126,8 +126,22 @@ def guarded(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def poison(tensor: np.ndarray) -> None:
-    """Make a tensor what one is that has not been written."""
-    tensor.reshape(-1).view(np.uint8).fill(_POISON)
+    """Make a tensor of :func:`guarded` what one is that has not been written, and its red zones.
+
+    What a kernel has written beside its tensor is gone: no later run reads it.
+    """
+    body = -(-max(1, tensor.nbytes) // _PAGE) * _PAGE
+    start = int(tensor.__array_interface__["data"][0])
+    ctypes.memset(start - _RED_ZONE, _POISON, _RED_ZONE + body + _RED_ZONE)
+
+
+def poison_around(tensor: np.ndarray) -> None:
+    """Make the red zones of a tensor of :func:`guarded` what they are; the tensor stays."""
+    body = -(-max(1, tensor.nbytes) // _PAGE) * _PAGE
+    start = int(tensor.__array_interface__["data"][0])
+    ctypes.memset(start - _RED_ZONE, _POISON, _RED_ZONE)
+    end = start + tensor.nbytes
+    ctypes.memset(end, _POISON, start + body + _RED_ZONE - end)
 
 
 def guarded_copy(array: np.ndarray) -> np.ndarray:
@@ -160,7 +174,7 @@ def _allocate(_device: int, _id: int, size: int, _code: int, _bits: int) -> int 
         buffer = waiting.pop() if waiting else guarded((size,), "uint8")
     except (MemoryError, OSError, ValueError, OverflowError):
         return None  # the kernel reports it
-    buffer.fill(_POISON)
+    poison(buffer)
     address = buffer.ctypes.data
     _held[address] = buffer
     return address

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref, Step
-from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison
+from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison, poison_around
 from pytest_mutatenn.engine.activations import padded
 
 Kernels = Mapping[str, Callable[..., Any]]
@@ -94,11 +94,16 @@ class Loaded:
     def run_step(self, index: int, args: Sequence[Any]) -> list[Any]:
         """Run a step on its arguments; give what it wrote."""
         out = self.buffers(index)
-        kernel = self.program.steps[index].kernel
-        if kernel in self.mutated:
-            for array in self.arrays(index):
-                poison(array)
-        self.kernels[kernel](*args, *out)
+        step = self.program.steps[index]
+        run = self.kernels[step.kernel]
+        if step.kernel not in self.mutated:
+            run(*args, *out)
+            return out
+        for array in self.arrays(index):
+            poison(array)
+        run(*args, *out)
+        for array in self.arrays(index):
+            poison_around(array)  # what it wrote there is not for the next one to read
         return out
 
 

@@ -209,14 +209,14 @@ class _Found:
     ) -> None:
         """Write the chosen samples of one input, converted, one after the other."""
         if self.arrays is None:
-            how = _parse(preprocess or {}, tensor)
-            for i, place in zip(chosen, out.reshape(len(chosen), *how.shape), strict=True):
+            image = _parse(preprocess or {}, tensor)
+            for i, place in zip(chosen, out.reshape(len(chosen), *image.shape), strict=True):
                 path = self.files[i]
-                place[...] = how.pixels(read_image(path, grey=how.channels == "L"), path.name)
+                place[...] = image.pixels(read_image(path, grey=image.channels == "L"), path.name)
             return
         array = self.arrays[tensor.name]
         shape = self.shape(tensor)
-        how = None
+        how: Preprocess | None = None
         if preprocess is not None and len(tensor.shape) == 4 and len(shape) == 3:
             how = _parse(preprocess, tensor)
         elif array.shape[1:] != shape:
