@@ -26,6 +26,7 @@ from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.sources import digest_of_sources
 
+_FORMAT = "by input"  # of a stored evaluation
 _BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
 
 
@@ -264,7 +265,7 @@ class Engine:
         role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
         # a program knows its tensors by position, inputs and outputs are given by name
         names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
-        key = combine(program, digest, self.info["fingerprint"], role, names)
+        key = combine(_FORMAT, program, digest, self.info["fingerprint"], role, names)
         baseline = 0.0
         if mutant is not None:
             baseline = self.baseline(arrays, digest, keep=keep).seconds
