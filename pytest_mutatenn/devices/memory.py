@@ -196,7 +196,7 @@ def _release(_device: int, _id: int, address: int | None) -> int:
 
 
 def poison_workspace() -> None:
-    """Make the buffers that kernels have asked for, and their red zones, what they are unwritten."""
+    """Make the buffers that kernels have asked for what they were at first, red zones too."""
     for buffer in _workspace.values():
         poison(buffer)
 
