@@ -156,21 +156,15 @@ class Progress:
             ),
         )
 
-    def save(self) -> None:
-        """Store what has been run, and count it."""
-        counters = self._engine.counters
-        if self._mutant is not None and self._asked:
-            counters.inputs_run += self._ran
-            if self._failure is None:
-                counters.inputs_spared += self.count - len(self._have)
-        if not self._ran:
-            counters.evaluations_reused += self._asked
-            self._asked = False
-            return
-        counters.evaluations_run += 1
+    def save(self) -> int:
+        """Store what has been run, and count it; give how many runs of the network that was."""
+        counters, ran = self._engine.counters, self._ran
+        counters.evaluations_run += bool(ran)
+        counters.evaluations_reused += self._asked and not ran
         self._asked, self._ran = False, 0
-        if self._key is not None:
+        if ran and self._key is not None:
             self._write(self._engine.store, self._key)
+        return ran
 
     def _write(self, store: Store, key: str) -> None:
         samples = sorted(self._have)
