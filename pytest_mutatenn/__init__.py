@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pytest_mutatenn.analysis.assertions import (
+        assert_accuracy,
+        assert_all_finite,
+        assert_cosine_similarity,
+        assert_kendall_tau,
+        assert_max_abs_diff,
+        assert_rank_biased_overlap,
+        assert_top1_agreement,
+        assert_topk_agreement,
+    )
     from pytest_mutatenn.analysis.metrics import (
         accuracy,
         all_finite,
@@ -29,6 +39,16 @@ if TYPE_CHECKING:
     from pytest_mutatenn.operators.registry import operator
 
 _HOMES = {
+    "pytest_mutatenn.analysis.assertions": (
+        "assert_accuracy",
+        "assert_all_finite",
+        "assert_cosine_similarity",
+        "assert_kendall_tau",
+        "assert_max_abs_diff",
+        "assert_rank_biased_overlap",
+        "assert_top1_agreement",
+        "assert_topk_agreement",
+    ),
     "pytest_mutatenn.analysis.metrics": (
         "accuracy",
         "all_finite",
@@ -53,6 +73,14 @@ __all__ = [
     "Predictions",
     "accuracy",
     "all_finite",
+    "assert_accuracy",
+    "assert_all_finite",
+    "assert_cosine_similarity",
+    "assert_kendall_tau",
+    "assert_max_abs_diff",
+    "assert_rank_biased_overlap",
+    "assert_top1_agreement",
+    "assert_topk_agreement",
     "check_operator",
     "cosine_similarity",
     "distinct_predictions",

@@ -159,6 +159,7 @@ class Grid:
                     memory=settings.memory_limit,
                     activations=settings.activation_budget,
                 ),
+                incremental=settings.incremental,
                 counters=self.counters,
             )
         engine = self._engines[key]

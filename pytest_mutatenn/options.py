@@ -53,7 +53,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "fail_under", "full_matrix", "list", "report", "baseline_only", "accept", "parameter",
+    "fail_under", "full_matrix", "no_incremental", "list", "report", "baseline_only", "accept",
+    "parameter",
 )  # fmt: skip
 
 
@@ -97,6 +98,11 @@ def add_options(parser: pytest.Parser) -> None:
         ("full-matrix", "Run every test on every mutant, also on those already killed"),
         ("list", "Print the mutants with an estimate of the time, and run no test"),
         ("list-operators", "Print the mutation operators and run nothing"),
+        (
+            "no-incremental",
+            "Run every mutant whole and on all inputs, and take nothing from the"
+            "\nbaseline, the store or another mutant: slow, and the same verdicts",
+        ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
     ):
         group.addoption(
@@ -140,6 +146,7 @@ class Settings:
     seed: int
     fail_under: float | None
     full_matrix: bool
+    incremental: bool
     list_only: bool
     baseline_only: bool
     reports: tuple[Destination, ...]
@@ -246,6 +253,7 @@ def read_settings(config: pytest.Config) -> Settings:
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
         full_matrix=config.getoption("mutatenn_full_matrix"),
+        incremental=not config.getoption("mutatenn_no_incremental"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),

@@ -184,6 +184,27 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Run what a test has left of its mutant's predictions, where its verdict needs it."""
+    session = _session(item.config)
+    if session is None:
+        return (yield)
+    from pytest_mutatenn.session import RUN
+
+    run = item.stash.get(RUN, None)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+        raise
+    except BaseException:
+        if run is not None:
+            run.finish(passed=False)
+        raise
+    if run is not None:
+        run.finish(passed=True)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:

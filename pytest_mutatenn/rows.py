@@ -104,6 +104,7 @@ def _attach(
             "reason": reason,
             "verdict": verdict.name if verdict is not None else "",
             "stats": run.stats,
+            "deciding": run.deciding,
         }
     )
     vars(report)["mutatenn_row"] = row

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.engine.history import add_kills
+from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import cpu_name, package_version
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report.record import Gathered, build_record
@@ -69,7 +71,20 @@ class Tally:
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
         )
+        self._remember_kills()
         return self.record
+
+    def _remember_kills(self) -> None:
+        """Keep which inputs the killing assertions failed for: they come first next time."""
+        killed: dict[str, list[Any]] = {}
+        for row in self.gathered.rows:
+            if row["result"] == "failed" and row.get("deciding"):
+                killed.setdefault(row["model"], []).append(row["deciding"])
+        for model, inputs in sorted(killed.items()):
+            found = self.gathered.models.get(model)
+            if found is not None and found["dataset"] is not None:
+                store = Store(self.settings.cache_dir)
+                add_kills(store, found["digest"], found["dataset"]["digest"], inputs)
 
     def write(self, folder: Path) -> None:
         """Write the reports the user asked for; what was not to be written is an error."""

@@ -105,17 +105,23 @@ def topk_agreement(
         If the shapes differ, there is no input, or there are fewer than `k` classes.
     """
     pair = Pair("topk_agreement", predictions, reference)
+    common = classes_in_common(pair, k)
+    differing = np.flatnonzero(common < k)
+    notes = (f"{common[i]} of {k} in common" for i in differing)
+    value = float(common.sum()) / (k * len(pair))
+    return of_inputs(f"topk_agreement(k={k})", value, pair, differing, notes, "differ", "agree")
+
+
+def classes_in_common(pair: Pair, k: int) -> NDArray[np.int64]:
+    """Give, per input, how many classes are among the `k` best of both sides."""
     chosen = []
     for best in pair.best(k):
         mask = np.zeros(pair.ours.shape, bool)
         np.put_along_axis(mask, best, True, axis=1)
         chosen.append(mask)
-    common = (chosen[0] & chosen[1]).sum(axis=1)
+    common: NDArray[np.int64] = (chosen[0] & chosen[1]).sum(axis=1)
     common[pair.broken] = 0
-    differing = np.flatnonzero(common < k)
-    notes = (f"{common[i]} of {k} in common" for i in differing)
-    value = float(common.sum()) / (k * len(pair))
-    return of_inputs(f"topk_agreement(k={k})", value, pair, differing, notes, "differ", "agree")
+    return common
 
 
 def kendall_tau(
@@ -186,19 +192,7 @@ def accuracy(predictions: Predictions | ArrayLike, labels: ArrayLike | None = No
     """
     given = Single("accuracy", predictions)
     wanted = given.labels if labels is None else labels
-    if wanted is None:
-        raise ValueError(
-            "accuracy needs labels and the predictions have none: "
-            "pass accuracy(predictions, labels), or use inputs that come with labels"
-        )
-    right = one_each("accuracy: labels", wanted, len(given), np.int64)
-    classes = given.scores.shape[1]
-    if (strange := np.flatnonzero((right < 0) | (right >= classes))).size:
-        i = strange[0]
-        raise ValueError(
-            f"accuracy: label {right[i]} of input {title(i, given.names)} is no class: "
-            f"the scores have {classes} classes, 0 to {classes - 1}"
-        )
+    right = right_classes(wanted, given.scores.shape, given.names)
     wrong = np.flatnonzero(given.top1 != right)
     mistakes = (f"{right[i]} -> {class_name(given.top1[i])}" for i in wrong)
     return of_inputs(
@@ -210,6 +204,32 @@ def accuracy(predictions: Predictions | ArrayLike, labels: ArrayLike | None = No
         "are wrong",
         "are right",
     )
+
+
+def right_classes(
+    labels: ArrayLike | None, shape: tuple[int, ...], names: Sequence[str] | None
+) -> NDArray[np.int64]:
+    """Give the labels of so many inputs and classes.
+
+    Raises
+    ------
+    ValueError
+        If there are none, not one per input, or one that is no class.
+    """
+    if labels is None:
+        raise ValueError(
+            "accuracy needs labels and the predictions have none: "
+            "pass accuracy(predictions, labels), or use inputs that come with labels"
+        )
+    inputs, classes = shape
+    right: NDArray[np.int64] = one_each("accuracy: labels", labels, inputs, np.int64)
+    if (strange := np.flatnonzero((right < 0) | (right >= classes))).size:
+        i = strange[0]
+        raise ValueError(
+            f"accuracy: label {right[i]} of input {title(i, names)} is no class: "
+            f"the scores have {classes} classes, 0 to {classes - 1}"
+        )
+    return right
 
 
 def rank_biased_overlap(
@@ -254,7 +274,8 @@ def rank_biased_overlap(
         depth = np.arange(1, classes + 1)
         agreement = joining.cumsum(axis=1) / depth
         weight = (1 - p) * p ** (depth - 1.0)
-        overlap = agreement @ weight + agreement[:, -1] * p**classes
+        # not a matrix product: a row's sum is the same whatever rows stand beside it
+        overlap = (agreement * weight).sum(axis=1) + agreement[:, -1] * p**classes
         overlap[(agreement == 1).all(axis=1)] = 1
         return np.clip(overlap, 0, 1)
 

@@ -89,13 +89,14 @@ class Device:
         function = tvm.runtime.load_module(str(path))[ENTRY]
         if not guard:
             return function
-        from pytest_mutatenn.devices.memory import guard_workspace
+        from pytest_mutatenn.devices.memory import guard_workspace, poison_workspace
 
         guard_workspace(path)
         poison_stack = self._poison_stack
 
         def guarded(*tensors: Any) -> None:
             poison_stack()
+            poison_workspace()
             function(*tensors)
 
         return guarded

@@ -126,8 +126,22 @@ def guarded(shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def poison(tensor: np.ndarray) -> None:
-    """Make a tensor what one is that has not been written."""
-    tensor.reshape(-1).view(np.uint8).fill(_POISON)
+    """Make a tensor of :func:`guarded` what one is that has not been written, and its red zones.
+
+    What a kernel has written beside its tensor is gone: no later run reads it.
+    """
+    body = -(-max(1, tensor.nbytes) // _PAGE) * _PAGE
+    start = int(tensor.__array_interface__["data"][0])
+    ctypes.memset(start - _RED_ZONE, _POISON, _RED_ZONE + body + _RED_ZONE)
+
+
+def poison_around(tensor: np.ndarray) -> None:
+    """Make the red zones of a tensor of :func:`guarded` what they are; the tensor stays."""
+    body = -(-max(1, tensor.nbytes) // _PAGE) * _PAGE
+    start = int(tensor.__array_interface__["data"][0])
+    ctypes.memset(start - _RED_ZONE, _POISON, _RED_ZONE)
+    end = start + tensor.nbytes
+    ctypes.memset(end, _POISON, start + body + _RED_ZONE - end)
 
 
 def guarded_copy(array: np.ndarray) -> np.ndarray:
@@ -149,30 +163,42 @@ _ALLOCATE = ctypes.CFUNCTYPE(
 )
 _FREE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
 
-_free: dict[int, list[np.ndarray]] = {}
-_held: dict[int, np.ndarray] = {}
+_workspace: dict[int, np.ndarray] = {}  # every buffer there is, by its address
+_free: dict[int, list[int]] = {}  # size -> addresses
+_held: dict[int, int] = {}  # address -> size
 
 
 @_ALLOCATE
 def _allocate(_device: int, _id: int, size: int, _code: int, _bits: int) -> int | None:
-    try:
-        waiting = _free.get(size)
-        buffer = waiting.pop() if waiting else guarded((size,), "uint8")
-    except (MemoryError, OSError, ValueError, OverflowError):
-        return None  # the kernel reports it
-    buffer.fill(_POISON)
-    address = buffer.ctypes.data
-    _held[address] = buffer
+    # a kernel may ask for one in each turn of a loop
+    waiting = _free.get(size)
+    if waiting:
+        address = waiting.pop()
+    else:
+        try:
+            buffer = guarded((size,), "uint8")
+        except (MemoryError, OSError, ValueError, OverflowError):
+            return None  # the kernel reports it
+        address = int(buffer.__array_interface__["data"][0])
+        _workspace[address] = buffer
+    ctypes.memset(address, _POISON, size)
+    _held[address] = size
     return address
 
 
 @_FREE
 def _release(_device: int, _id: int, address: int | None) -> int:
-    buffer = _held.pop(address or 0, None)
-    if buffer is None:
+    size = _held.pop(address or 0, None)
+    if size is None or address is None:
         return -1
-    _free.setdefault(buffer.size, []).append(buffer)
+    _free.setdefault(size, []).append(address)
     return 0
+
+
+def poison_workspace() -> None:
+    """Make the buffers that kernels have asked for what they were at first, red zones too."""
+    for buffer in _workspace.values():
+        poison(buffer)
 
 
 def guard_workspace(library: Path) -> None:

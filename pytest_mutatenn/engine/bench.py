@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,28 @@ from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
 from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.errors import InternalError
+from pytest_mutatenn.model.shared import map_arrays
 
 Arrays = dict[str, np.ndarray]
+
+
+@dataclass(eq=False)
+class _Data:
+    """A dataset as a child has it.
+
+    Attributes
+    ----------
+    inputs
+        The network's inputs by number, for every sample.
+    activations
+        What is kept of the baseline, or is to be.
+    run
+        The mutant on it; None for the baseline.
+    """
+
+    inputs: Arrays
+    activations: Activations | None
+    run: MutantRun | None
 
 
 class Bench:
@@ -30,7 +50,8 @@ class Bench:
     def __init__(self, workshop: Workshop) -> None:
         self.workshop = workshop
         self.mutant: Prepared | None = None
-        self.everything = False
+        self.everything = not workshop.order.incremental
+        self._data: dict[str, _Data] = {}
 
     def do(self, request: Mapping[str, Any], arrays: Arrays, fds: list[int]) -> tuple[Any, Arrays]:
         """Do what is asked; give plain data and arrays."""
@@ -38,7 +59,7 @@ class Bench:
         if what == "prepare":
             return self.prepare(request["mutant"]), {}
         if what == "run":
-            return self.run(arrays, fds, request.get("keep"))
+            return self.run(request, arrays, fds)
         if what == "list":
             return list_mutants(self.workshop, request), {}
         raise InternalError(f"unknown request {what!r}")
@@ -59,7 +80,7 @@ class Bench:
                 "reason": str(error),
                 "seconds": time.perf_counter() - start,
             }
-        self.everything = mutant.operator == "identity"
+        self.everything = mutant.operator == "identity" or not workshop.order.incremental
         return {
             "status": "prepared",
             "digest": self.mutant.digest,
@@ -72,42 +93,72 @@ class Bench:
             },
         }
 
-    def run(self, arrays: Arrays, fds: list[int], keep: Any) -> tuple[Any, Arrays]:
-        """Run on every input, in order.
+    def run(self, request: Mapping[str, Any], arrays: Arrays, fds: list[int]) -> tuple[Any, Arrays]:
+        """Run on the inputs whose numbers the request has in ``samples``, in that order.
 
-        ``arrays`` holds for the network's i-th input ``str(i)``, of shape (n, input shape);
-        ``keep`` says where the baseline's activations lie in the memory behind the descriptor,
-        or, for the baseline itself, are to be written.
+        ``data`` names the dataset. When it is first named, the request brings it: ``views`` says
+        where its arrays lie in the memory behind the first descriptor, or ``arrays`` are those
+        inputs alone; the network's i-th input is called ``str(i)``. ``keep`` says where the
+        baseline's activations lie in the memory behind the last descriptor, or, for the baseline
+        itself, are to be written.
         """
         program = self.workshop.baseline.program
-        count = len(arrays["0"])
-        slots = [guarded(spec.shape, spec.dtype) for spec in program.inputs]
-        tensors = [as_tensor(slot) for slot in slots]
-        outputs = [np.empty((count, *spec.shape), spec.dtype) for spec in program.outputs]
+        data = self._data.get(request["data"])
+        if data is None:
+            data = self._open(request, arrays, fds)
+            if not arrays:
+                self._data[request["data"]] = data
+        samples: list[int] = request["samples"]
+        slots, tensors = self._slots
+        outputs = [np.empty((len(samples), *spec.shape), spec.dtype) for spec in program.outputs]
         stats = RunStats()
-        activations = _map(fds[0], keep, write=self.mutant is None) if fds else None
         seconds = [0.0] * len(program.steps)
-        run = self._mutant_run(activations) if self.mutant is not None else None
         start = time.perf_counter()
-        for sample in range(count):
+        for place, sample in enumerate(samples):
             for i, slot in enumerate(slots):
-                slot[...] = arrays[str(i)][sample]
-            if run is not None:
+                slot[...] = data.inputs[str(i)][place if arrays else sample]
+            if data.run is not None:
                 try:
-                    results = run.run(tensors, sample, stats)
+                    results = data.run.run(tensors, sample, stats)
                 except Exception as error:
                     if is_ours(error) or isinstance(error, MemoryError):
                         raise
                     return {"error": "raised", "message": last_line(error)}, {}
             else:
-                results = self._run_baseline(tensors, sample, stats, activations, seconds)
+                results = self._run_baseline(tensors, sample, stats, data.activations, seconds)
             for output, result in zip(outputs, results, strict=True):
-                output[sample] = result
+                output[place] = result
         elapsed = time.perf_counter() - start
-        reply = {**asdict(stats), "seconds": elapsed, "step_seconds": seconds}
+        reply = {
+            "infected": stats.infected,
+            "steps_run": stats.steps_run,
+            "steps_reused": stats.steps_reused,
+            "seconds": elapsed,
+            "step_seconds": seconds if data.run is None else (),
+        }
         # NaN is no JSON
-        latency = np.array(reply.pop("latency"), np.float64)
+        latency = np.array(stats.latency, np.float64)
         return reply, {"latency": latency, **{str(i): out for i, out in enumerate(outputs)}}
+
+    def _open(self, request: Mapping[str, Any], arrays: Arrays, fds: list[int]) -> _Data:
+        """Map what the request brings; a mutant can change none of it."""
+        waiting = list(fds)
+        if "views" in request:
+            arrays = map_arrays(waiting.pop(0), request["views"])
+        activations = None
+        if "keep" in request:
+            activations = _map(waiting.pop(0), *request["keep"], write=self.mutant is None)
+        for fd in fds:
+            os.close(fd)
+        run = None if self.mutant is None else self._mutant_run(activations)
+        return _Data(arrays, activations, run)
+
+    @cached_property
+    def _slots(self) -> tuple[list[np.ndarray], list[Any]]:
+        """Where the network reads its inputs."""
+        inputs = self.workshop.baseline.program.inputs
+        slots = [guarded(spec.shape, spec.dtype) for spec in inputs]
+        return slots, [as_tensor(slot) for slot in slots]
 
     def _mutant_run(self, activations: Activations | None) -> MutantRun:
         assert self.mutant is not None
@@ -140,12 +191,9 @@ class Bench:
         return results
 
 
-def _map(fd: int, keep: Any, *, write: bool) -> Activations:
-    """Map the kept activations: shared for the baseline that writes them, else a private copy."""
-    size = os.fstat(fd).st_size
-    flags = mmap.MAP_SHARED if write else mmap.MAP_PRIVATE
-    memory = mmap.mmap(fd, size, flags=flags)
-    with contextlib.suppress(OSError):
-        os.close(fd)
+def _map(fd: int, keep: Any, count: int, *, write: bool) -> Activations:
+    """Map the kept activations; the baseline writes them, others read."""
+    access = mmap.PROT_READ | mmap.PROT_WRITE if write else mmap.PROT_READ
+    memory = mmap.mmap(fd, os.fstat(fd).st_size, prot=access)
     offsets = {(step, output): start for step, output, start in keep}
-    return Activations(np.frombuffer(memory, np.uint8), offsets)
+    return Activations(np.frombuffer(memory, np.uint8), offsets, count)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
@@ -17,21 +15,19 @@ from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
 from pytest_mutatenn.engine.outcome import Failure, Outcome
-from pytest_mutatenn.engine.row import Row
+from pytest_mutatenn.engine.progress import Progress
+from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Child, Zygote
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.model.shared import SharedMemory
 from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.sources import digest_of_sources
 
-if TYPE_CHECKING:
-    import numpy as np
-
+_FORMAT = "by input"  # of a stored evaluation
 _BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
-
-_READ_ONLY = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 @dataclass(eq=False)
@@ -50,6 +46,9 @@ class Engine:
         The user's own operators, and values of operators' parameters.
     store, limits, threads
         Where results lie, what a mutant may take, and the threads a kernel may use.
+    incremental
+        Whether work is spared: steps, inputs and results that are the baseline's or an earlier
+        run's. Without, every mutant is run whole, as proof that sparing changes nothing.
     """
 
     model: ModelSource
@@ -62,6 +61,7 @@ class Engine:
     settings: tuple[tuple[str, str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
+    incremental: bool = True
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ class Engine:
         self._scratch: Path | None = None
         self._recipes: dict[str, Recipe] = {}
         self._baselines: dict[str, Evaluation] = {}
-        self._activations: dict[str, tuple[int, list[Any]]] = {}
+        self._activations: dict[str, Kept] = {}
         operators = [digest_of_sources(file) for file in self.operator_files]
         self.key = combine(
             code_version(),
@@ -99,6 +99,7 @@ class Engine:
                 "operator_files": [str(file) for file in self.operator_files],
                 "settings": self.settings,
                 "store": str(self.store.root),
+                "incremental": self.incremental,
             }
             self._zygote = Zygote(order, self.threads, self._scratch)
             # as it comes back from the store, so that a report is the same cold and warm
@@ -129,8 +130,8 @@ class Engine:
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
-        for fd, _ in self._activations.values():
-            os.close(fd)
+        for kept in self._activations.values():
+            kept.memory.close()
         self._activations.clear()
         if self._scratch is not None:
             self.store.remove(self._scratch)
@@ -197,14 +198,14 @@ class Engine:
         found = self._recipes.get(mutant)
         if found is None:
             key = combine(self.key, mutant, repr(self._settings_of(mutant)))
-            stored = self.store.get_json("recipes", key)
+            stored = self.store.get_json("recipes", key) if self.incremental else None
             if stored is not None:
                 found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
             else:
                 with contextlib.ExitStack() as stack:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
                     found = row.prepare()
-                if not found.passing:
+                if not found.passing and self.incremental:
                     self.store.put_json("recipes", key, asdict(found))
             self._recipes[mutant] = found
         return found
@@ -225,14 +226,16 @@ class Engine:
         *,
         keep: bool = False,
     ) -> Evaluation | Failure:
-        """Run the baseline, or a mutant, on inputs; or read what an earlier run gave.
+        """Run the baseline, or a mutant, on all inputs; or read what an earlier run gave.
 
         Parameters
         ----------
         mutant
             Its id; None for the baseline.
         arrays
-            Network input -> array of shape (n, *input shape).
+            Network input -> array of shape (n, *input shape); a
+            :class:`~pytest_mutatenn.model.shared.SharedArrays` is mapped by the child, others are
+            sent to it.
         digest
             Digest of the inputs.
         row
@@ -240,26 +243,42 @@ class Engine:
         keep
             Keep the baseline's activations for these inputs: many mutants will run on them.
         """
+        progress = self.open(mutant, arrays, digest, row, keep=keep)
+        try:
+            return progress.whole()
+        finally:
+            progress.save()
+
+    def open(
+        self,
+        mutant: str | None,
+        arrays: Arrays,
+        digest: str,
+        row: Row | None = None,
+        *,
+        keep: bool = False,
+    ) -> Progress:
+        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`."""
         program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
         # what is kept beside the outputs is relative to a baseline; and the identity must run for
         # itself: that its outputs are the baseline's is what it shows
         role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
         # a program knows its tensors by position, inputs and outputs are given by name
         names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
-        key = combine(program, digest, self.info["fingerprint"], role, names)
+        key = combine(_FORMAT, program, digest, self.info["fingerprint"], role, names)
         baseline = 0.0
         if mutant is not None:
-            reference = self.baseline(arrays, digest, keep=keep)
-            baseline = reference.seconds
-        allowed = self.limits.deadline(baseline)
-        stored = self._stored(key, allowed)
-        if stored is not None:
-            self.counters.evaluations_reused += 1
-            return stored
-        result = self._run(mutant, arrays, digest, row, allowed, keep)
-        self.counters.evaluations_run += 1
-        self._put(key, result, allowed)
-        return result
+            baseline = self.baseline(arrays, digest, keep=keep).seconds
+        return Progress(
+            self,
+            mutant,
+            arrays,
+            digest,
+            row,
+            keep=keep,
+            key=key if self.incremental else None,
+            allowed=self.limits.deadline(baseline),
+        )
 
     def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
         """Run the baseline, or read what an earlier run gave.
@@ -284,7 +303,7 @@ class Engine:
         self._baselines[digest] = result
         return result
 
-    def _run(
+    def run(
         self,
         mutant: str | None,
         arrays: Arrays,
@@ -292,23 +311,22 @@ class Engine:
         row: Row | None,
         allowed: float,
         keep: bool,
+        samples: Sequence[int],
     ) -> Evaluation | Failure:
-        by_number = self._by_number(arrays)
+        """Run the baseline, or a mutant, on some of the inputs, in the order given."""
         with contextlib.ExitStack() as stack:
             if row is None:
                 row = stack.enter_context(contextlib.closing(Row(self, mutant)))
             if mutant is None:
-                return row.run(by_number, None)
+                return row.run(arrays, digest, samples, None)
             failed = row.ensure_prepared()
             if failed is not None:
                 return failed
-            kept = self._kept(arrays, digest) if keep and mutant != "identity" else None
-            return row.run(by_number, allowed, kept)
+            spared = keep and self.incremental and mutant != "identity"
+            kept = self._kept(arrays, digest) if spared else None
+            return row.run(arrays, digest, samples, allowed, kept)
 
-    def _by_number(self, arrays: Arrays) -> dict[str, np.ndarray]:
-        return {str(i): arrays[spec["name"]] for i, spec in enumerate(self.info["inputs"])}
-
-    def _kept(self, arrays: Arrays, digest: str) -> tuple[int, list[Any]]:
+    def _kept(self, arrays: Arrays, digest: str) -> Kept:
         """The baseline's activations for these inputs, in memory that children map."""
         if digest not in self._activations:
             steps = self.info["steps"]
@@ -316,53 +334,12 @@ class Engine:
             seconds = self.baseline(arrays, digest).step_seconds
             chosen = choose_steps(steps, seconds, count, self.limits.activations)
             offsets, size = layout(steps, chosen, count)
-            fd = os.memfd_create("mutatenn-activations", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.ftruncate(fd, size)
-            self._activations[digest] = (fd, offsets)
+            memory = SharedMemory(size, "mutatenn-activations")
+            kept = self._activations[digest] = Kept(memory, offsets, count)
             with contextlib.closing(Row(self, None)) as row:
-                result = row.run(self._by_number(arrays), None, (fd, offsets))
+                result = row.run(arrays, digest, range(count), None, kept)
             if isinstance(result, Failure):
                 raise InternalError(f"the baseline ran, and then did not: {result.reason}")
             # every child has this descriptor: no mutant can write through it, or truncate it
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _READ_ONLY)
+            memory.seal()
         return self._activations[digest]
-
-    # -- the store ----------------------------------------------------------------------------
-
-    def _stored(self, key: str, allowed: float) -> Evaluation | Failure | None:
-        found = self.store.get_arrays("evaluations", key)
-        if found is None:
-            return None
-        value, arrays = found
-        if "outcome" in value:
-            failure = Failure(Outcome(value["outcome"]), value["reason"], value["stderr"])
-            # given more time, or more memory, it might answer
-            late = failure.outcome is Outcome.TIMED_OUT and allowed > 1.5 * value["allowed"]
-            large = failure.outcome is Outcome.OUT_OF_MEMORY
-            larger = large and self.limits.memory > value["memory"]
-            return None if late or larger else failure
-        latency = arrays.pop("latency")
-        outputs = {name: arrays[f"output {i}"] for i, name in enumerate(value["outputs"])}
-        return Evaluation(
-            outputs, latency, value["infected"], value["seconds"], value["step_seconds"]
-        )
-
-    def _put(self, key: str, result: Evaluation | Failure, allowed: float) -> None:
-        if isinstance(result, Failure):
-            value = {
-                "outcome": result.outcome,
-                "reason": result.reason,
-                "stderr": result.stderr,
-                "allowed": allowed,
-                "memory": self.limits.memory,
-            }
-            self.store.put_arrays("evaluations", key, value, {})
-            return
-        value = {
-            "outputs": list(result.outputs),
-            "infected": list(result.infected),
-            "seconds": result.seconds,
-            "step_seconds": list(result.step_seconds),
-        }
-        arrays = {f"output {i}": array for i, array in enumerate(result.outputs.values())}
-        self.store.put_arrays("evaluations", key, value, {"latency": result.latency, **arrays})

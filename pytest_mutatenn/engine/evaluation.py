@@ -112,6 +112,8 @@ class Counters:
     steps_reused: int = 0
     evaluations_run: int = 0
     evaluations_reused: int = 0
+    inputs_run: int = 0
+    inputs_spared: int = 0
 
     def add(self, other: Mapping[str, int]) -> None:
         """Add the counts of another process."""

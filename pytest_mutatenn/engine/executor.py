@@ -8,19 +8,24 @@ by that input, and what follows is not run either. There is no special case for 
 
 from __future__ import annotations
 
+import ctypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pytest_mutatenn.compiler.program import Leaves, Program, Ref
-from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison
+from pytest_mutatenn.compiler.program import Leaves, Program, Ref, Step
+from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison, poison_around
 from pytest_mutatenn.engine.activations import padded
 
 Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]
+
+_memcmp = ctypes.CDLL(None).memcmp
+_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
 
 @dataclass(eq=False)
@@ -39,6 +44,8 @@ class Loaded:
         Digests of weights and literals.
     mutated
         The kernels whose code is not the baseline's; what they do not write is poison on each run.
+    sharing
+        Whether tensors that are not needed at the same time lie in the same memory.
     """
 
     program: Program
@@ -46,8 +53,10 @@ class Loaded:
     kernels: Kernels
     leaves: Leaves
     mutated: frozenset[str] = frozenset()
+    sharing: bool = False
     _buffers: dict[int, list[Any]] = field(default_factory=dict, repr=False)
-    _memory: dict[int, list[np.ndarray]] = field(default_factory=dict, repr=False)
+    _arrays: dict[int, list[np.ndarray]] = field(default_factory=dict, repr=False)
+    _memory: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)
     _leaf_tensors: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
 
     def leaf(self, ref: Ref) -> Any:
@@ -58,23 +67,43 @@ class Loaded:
             self._leaf_tensors[key] = as_tensor(guarded_copy(np.asarray(source[ref.index])))
         return self._leaf_tensors[key]
 
+    @cached_property
+    def _places(self) -> dict[tuple[int, int], Hashable]:
+        return shared_places(self.program) if self.sharing else {}
+
+    def arrays(self, index: int) -> list[np.ndarray]:
+        """What a step writes, as arrays over the memory of :meth:`buffers`."""
+        if index not in self._arrays:
+            self._arrays[index] = [
+                self._array(self._places.get((index, output), (index, output)), spec)
+                for output, spec in enumerate(self.program.steps[index].outputs)
+            ]
+        return self._arrays[index]
+
+    def _array(self, place: Hashable, spec: Any) -> np.ndarray:
+        if place not in self._memory:
+            self._memory[place] = guarded((byte_size(spec),), "uint8")
+        return self._memory[place].view(np.dtype(spec.dtype)).reshape(spec.shape)
+
     def buffers(self, index: int) -> list[Any]:
         """The tensors that a step writes, the same for every input."""
         if index not in self._buffers:
-            self._memory[index] = [
-                guarded(spec.shape, spec.dtype) for spec in self.program.steps[index].outputs
-            ]
-            self._buffers[index] = [as_tensor(array) for array in self._memory[index]]
+            self._buffers[index] = [as_tensor(array) for array in self.arrays(index)]
         return self._buffers[index]
 
     def run_step(self, index: int, args: Sequence[Any]) -> list[Any]:
         """Run a step on its arguments; give what it wrote."""
         out = self.buffers(index)
-        kernel = self.program.steps[index].kernel
-        if kernel in self.mutated:
-            for array in self._memory[index]:
-                poison(array)
-        self.kernels[kernel](*args, *out)
+        step = self.program.steps[index]
+        run = self.kernels[step.kernel]
+        if step.kernel not in self.mutated:
+            run(*args, *out)
+            return out
+        for array in self.arrays(index):
+            poison(array)
+        run(*args, *out)
+        for array in self.arrays(index):
+            poison_around(array)  # what it wrote there is not for the next one to read
         return out
 
 
@@ -88,20 +117,63 @@ class Activations:
         One flat buffer of bytes.
     offsets
         (step, output) -> where the tensor of the first input starts; the others follow it.
+    count
+        Number of inputs.
     """
 
     memory: np.ndarray
     offsets: Mapping[tuple[int, int], int]
+    count: int
+    _samples: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
 
     def tensor(self, baseline: Program, step: int, output: int, sample: int) -> np.ndarray | None:
         """The stored tensor, if it is kept."""
         start = self.offsets.get((step, output))
         if start is None:
             return None
+        samples = self._samples.get((step, output))
+        if samples is None:
+            samples = self._samples[step, output] = self._all(baseline, step, output, start)
+        return samples[sample]
+
+    def _all(self, baseline: Program, step: int, output: int, start: int) -> np.ndarray:
         spec = baseline.steps[step].outputs[output]
         size = byte_size(spec)
-        first = start + sample * padded(size)
-        return self.memory[first : first + size].view(np.dtype(spec.dtype)).reshape(spec.shape)
+        end = start + self.count * padded(size)
+        each = self.memory[start:end].reshape(self.count, padded(size))
+        return each[:, :size].view(np.dtype(spec.dtype)).reshape(self.count, *spec.shape)
+
+
+def shared_places(program: Program) -> dict[tuple[int, int], Hashable]:
+    """(step, output) -> a place in memory; tensors that are needed at the same time have their own.
+
+    A place is given on when the last step that reads it is done, to a tensor of the same size: so
+    the poison still begins where the tensor ends. What is not computed again for each input, and
+    what the network gives back, keeps its place.
+    """
+    last: dict[tuple[int, int], int] = {}
+    for index, step in enumerate(program.steps):
+        last.update({(index, output): index for output in range(len(step.outputs))})
+        last.update({(r.index, r.output): index for r in step.args if r.kind == "step"})
+    kept = {(r.index, r.output) for r in program.results if r.kind == "step"}
+    for index, constant in enumerate(program.constant_steps()):
+        if constant:
+            kept.update((index, output) for output in range(len(program.steps[index].outputs)))
+    ending: dict[int, list[tuple[int, int]]] = {}
+    for tensor, index in last.items():
+        ending.setdefault(index, []).append(tensor)
+    places: dict[tuple[int, int], Hashable] = {}
+    free: dict[int, list[Hashable]] = {}
+    sizes: dict[tuple[int, int], int] = {}
+    for index, step in enumerate(program.steps):
+        for output, spec in enumerate(step.outputs):
+            size = sizes[index, output] = byte_size(spec)
+            again = free.get(size) if (index, output) not in kept else None
+            places[index, output] = again.pop() if again else (index, output)
+        for tensor in ending.get(index, ()):
+            if tensor not in kept:
+                free.setdefault(sizes[tensor], []).append(places[tensor])
+    return places
 
 
 def places(program: Program) -> list[tuple[str, int]]:
@@ -181,7 +253,12 @@ class BaselineRun:
                 seconds[index] += time.perf_counter() - start
             if keep is not None:
                 keep(index, made[index])
-        return [self._argument(ref, made, inputs).numpy() for ref in program.results]
+        return [
+            self.loaded.arrays(ref.index)[ref.output]
+            if ref.kind == "step"
+            else self._argument(ref, made, inputs).numpy()
+            for ref in program.results
+        ]
 
 
 class MutantRun:
@@ -211,17 +288,35 @@ class MutantRun:
         self.mutant = mutant
         self.activations = activations
         base = baseline.loaded
-        self._known: dict[tuple[Any, ...], int] = {}
         self._everything = everything
+        self._kinds: dict[Any, int] = {}
+        self._known: dict[tuple[int, tuple[Identity, ...]], int] = {}
         for index, step in enumerate(() if everything else base.program.steps):
             identities = tuple(self._leaf(base, ref) for ref in step.args)
-            self._known.setdefault((base.code[step.kernel], identities, step.outputs), index)
+            self._known.setdefault((self._kind(base, step), identities), index)
         theirs = {place: i for i, place in enumerate(places(base.program))}
         self._aligned = [theirs.get(place) for place in places(mutant.program)]
         self._constant = mutant.program.constant_steps()
+        # what each step is where that is the same for every input
         self._fixed: dict[int, Identity] = {}
         self._fixed_values: dict[int, list[Any]] = {}
         self._slots: dict[tuple[int, int], tuple[np.ndarray, Any]] = {}
+        self._open: list[tuple[int, Step, int]] = []
+        for index, step in enumerate(mutant.program.steps):
+            kind = self._kind(mutant, step)
+            known = None
+            if all(ref.kind != "step" or ref.index in self._fixed for ref in step.args):
+                identities = tuple(self._identity(ref, self._fixed) for ref in step.args)
+                known = self._known.get((kind, identities))
+            if known is None:
+                self._open.append((index, step, kind))
+            else:
+                self._fixed[index] = ("base", known, 0)
+        self._spared = sum(not self._constant[index] for index in self._fixed)
+
+    def _kind(self, loaded: Loaded, step: Step) -> int:
+        """A number for the code of a step and what it writes; cheaper to look up than those."""
+        return self._kinds.setdefault((loaded.code[step.kernel], step.outputs), len(self._kinds))
 
     @staticmethod
     def _leaf(loaded: Loaded, ref: Ref) -> Identity:
@@ -238,13 +333,13 @@ class MutantRun:
         made: dict[int, list[Any]] = dict(self._fixed_values)
         memo: dict[int, list[Any]] = {}
         infected = False
-        ran = reused = 0
+        ran, reused = 0, self._spared
         start = time.perf_counter()
-        for index, step in enumerate(program.steps):
+        for index, step, kind in self._open:
             if index in steps:
                 continue
             identities = tuple(self._identity(ref, steps) for ref in step.args)
-            base = self._known.get((self.mutant.code[step.kernel], identities, step.outputs))
+            base = self._known.get((kind, identities))
             if base is not None:
                 steps[index] = ("base", base, 0)
                 reused += not self._constant[index]
@@ -252,7 +347,7 @@ class MutantRun:
             args = [self._value(ref, steps, made, memo, inputs, sample) for ref in step.args]
             made[index] = self.mutant.run_step(index, args)
             ran += not self._constant[index]
-            same = self._same_as_baseline(index, made[index], memo, inputs, sample)
+            same = self._same_as_baseline(index, infected, memo, inputs, sample)
             steps[index] = ("own", index, 0) if same is None else ("base", same, 0)
             if not self._constant[index]:
                 infected |= same is None
@@ -260,14 +355,46 @@ class MutantRun:
                 # run once, with the first input; what differs shows in what reads it
                 self._fixed[index] = steps[index]
                 self._fixed_values[index] = made[index]
-        results = [
-            self._value(ref, steps, made, memo, inputs, sample).numpy() for ref in program.results
-        ]
+        results = [self._result(ref, steps, memo, inputs, sample) for ref in program.results]
         stats.infected.append(infected)
         stats.latency.append(float("nan") if reused else time.perf_counter() - start)
         stats.steps_run += ran + len(memo)
         stats.steps_reused += reused - len(memo)
         return results
+
+    def _result(
+        self,
+        ref: Ref,
+        steps: Mapping[int, Identity],
+        memo: dict[int, list[Any]],
+        inputs: Sequence[Any],
+        sample: int,
+    ) -> np.ndarray:
+        """An output of the network, as an array that is read before the next run."""
+        if ref.kind == "input":
+            return np.asarray(inputs[ref.index].numpy())
+        if ref.kind != "step":
+            return np.asarray(self.mutant.leaf(ref).numpy())
+        kind, index, _ = steps[ref.index]
+        if kind == "own":
+            return self.mutant.arrays(index)[ref.output]
+        return self._baseline_array(index, ref.output, memo, inputs, sample)
+
+    def _baseline_array(
+        self,
+        index: int,
+        output: int,
+        memo: dict[int, list[Any]],
+        inputs: Sequence[Any],
+        sample: int,
+    ) -> np.ndarray:
+        """A tensor of the baseline to look at, where it is kept or has been computed."""
+        kept = None
+        if index not in self.baseline.constants and index not in memo:
+            kept = self._kept(index, output, sample)
+            if kept is None:
+                self._baseline_value(index, output, memo, inputs, sample)
+        return self.baseline.loaded.arrays(index)[output] if kept is None else kept
 
     def _identity(self, ref: Ref, steps: Mapping[int, Identity]) -> Identity:
         if ref.kind == "step":
@@ -337,7 +464,7 @@ class MutantRun:
     def _same_as_baseline(
         self,
         index: int,
-        made: list[Any],
+        infected: bool,
         memo: dict[int, list[Any]],
         inputs: Sequence[Any],
         sample: int,
@@ -345,26 +472,37 @@ class MutantRun:
         """The baseline's step of the same place, if its result is the same to the bit.
 
         Without activations nothing is compared: the baseline's result would have to be computed.
+        Nor is it computed for a step after one that differed: such a step seldom is the same, and
+        what can be masked there is masked at the next tensor that is kept.
         """
         step = self.mutant.program.steps[index]
         base = self._aligned[index]
         if self._everything or base is None:
             return None
-        if self.activations is None and base not in self.baseline.constants:
+        there = base in self.baseline.constants
+        if self.activations is None and not there:
             return None
         if self.baseline.loaded.program.steps[base].outputs != step.outputs:
             return None
-        for output, tensor in enumerate(made):
-            theirs = self._kept(base, output, sample)
-            if theirs is None:
-                theirs = self._baseline_value(base, output, memo, inputs, sample).numpy()
-            if not same_bits(tensor.numpy(), theirs):
+        if infected and not there and base not in memo and not self._is_kept(base):
+            return None
+        for output, ours in enumerate(self.mutant.arrays(index)):
+            theirs = self._baseline_array(base, output, memo, inputs, sample)
+            if not same_bits(ours, theirs):
                 return None
         return base
+
+    def _is_kept(self, index: int) -> bool:
+        assert self.activations is not None
+        return (index, 0) in self.activations.offsets
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two arrays are the same to the bit: NaN equals itself, -0.0 is not 0.0."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    return np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8))
+    if not (a.flags.c_contiguous and b.flags.c_contiguous):
+        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    # memory is compared as it lies, and no further than the first byte that differs
+    ours, theirs = (int(x.__array_interface__["data"][0]) for x in (a, b))
+    return not _memcmp(ours, theirs, a.nbytes)

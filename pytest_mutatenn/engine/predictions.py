@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["Predictions", "as_scores", "best_classes", "one_each", "top_classes"]
+__all__ = [
+    "Answers",
+    "LazyPredictions",
+    "Predictions",
+    "Source",
+    "as_scores",
+    "best_classes",
+    "one_each",
+    "top_classes",
+]
 
 SHOWN = 5
 """How many top-1 classes a repr shows."""
@@ -55,24 +65,40 @@ class Predictions:
         names: Sequence[str] | None = None,
         outputs: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        with np.errstate(over="ignore"):  # a float64 too large for float32 is inf, as on a device
-            self._scores = _frozen(np.array(as_scores(scores), dtype=np.float32, order="C"))
-        self._latency = (
-            None if latency is None else one_each("latency", latency, len(self), np.float64)
-        )
+        self._known: Answers | None = Answers.of(scores, latency, outputs)
         self._labels = None if labels is None else one_each("labels", labels, len(self), np.int64)
         self._names = None if names is None else tuple(map(str, names))
         if self._names is not None and len(self._names) != len(self):
             raise ValueError(f"names: expected one per input, {len(self)}, got {len(self._names)}")
-        self._outputs = MappingProxyType(
-            {name: _frozen(np.asarray(array).view()) for name, array in (outputs or {}).items()}
-        )
         self._top1: NDArray[np.int64] | None = None
+
+    def _answers(self) -> Answers:
+        """What the model answered to all inputs."""
+        assert self._known is not None
+        return self._known
+
+    def rows(self, inputs: Sequence[int]) -> NDArray[np.float32]:
+        """Give the scores of some inputs, by their numbers.
+
+        A mutant's predictions are run when they are asked for: this runs these inputs, where
+        :attr:`scores` runs all.
+
+        Parameters
+        ----------
+        inputs : sequence of int
+            Numbers of the inputs, from 0.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(inputs), classes)
+            In the order of `inputs`.
+        """
+        return self.scores[list(inputs)]
 
     @property
     def scores(self) -> NDArray[np.float32]:
         """The scores: float32, inputs x classes, read-only."""
-        return self._scores
+        return self._answers().scores
 
     @property
     def top1(self) -> NDArray[np.int64]:
@@ -82,7 +108,7 @@ class Predictions:
         class: it has -1.
         """
         if self._top1 is None:
-            self._top1 = _frozen(top_classes(self._scores, 1)[:, 0])
+            self._top1 = _frozen(top_classes(self.scores, 1)[:, 0])
         return self._top1
 
     def topk(self, k: int) -> NDArray[np.int64]:
@@ -103,12 +129,12 @@ class Predictions:
         ValueError
             If there are fewer than `k` classes, or `k` is less than 1.
         """
-        return top_classes(self._scores, k)
+        return top_classes(self.scores, k)
 
     @property
     def latency(self) -> NDArray[np.float64] | None:
         """Seconds per input: float64, shape (inputs,); None where nobody measured."""
-        return self._latency
+        return self._answers().latency
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
@@ -123,58 +149,159 @@ class Predictions:
     @property
     def outputs(self) -> Mapping[str, NDArray[Any]]:
         """All outputs of the network by name, read-only; empty where only scores were kept."""
-        return self._outputs
+        return self._answers().outputs
 
     @property
     def shape(self) -> tuple[int, int]:
         """Inputs and classes."""
-        inputs, classes = self._scores.shape
+        inputs, classes = self.scores.shape
         return inputs, classes
 
     def __len__(self) -> int:
-        return len(self._scores)
+        return len(self.scores)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        return iter(self._scores)
+        return iter(self.scores)
 
     def __getitem__(self, index: Any) -> Any:
         """Give a row of scores for a number, a score for two, else the predictions chosen."""
         if isinstance(index, tuple):
-            return self._scores[index]
+            return self.scores[index]
         chosen = np.arange(len(self))[index]
         if chosen.ndim == 0:
-            return self._scores[chosen]
+            return self.scores[chosen]
         return Predictions(
-            self._scores[chosen],
-            latency=None if self._latency is None else self._latency[chosen],
+            self.scores[chosen],
+            latency=None if self.latency is None else self.latency[chosen],
             labels=None if self._labels is None else self._labels[chosen],
             names=None if self._names is None else [self._names[i] for i in chosen],
             # an output that is not per input, a scalar for instance, belongs to all of them
             outputs={
                 name: array[chosen] if array.shape[:1] == (len(self),) else array
-                for name, array in self._outputs.items()
+                for name, array in self.outputs.items()
             },
         )
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        wanted = self._scores.dtype if dtype is None else np.dtype(dtype)
-        if wanted == self._scores.dtype and not copy:
-            return self._scores
+        wanted = self.scores.dtype if dtype is None else np.dtype(dtype)
+        if wanted == self.scores.dtype and not copy:
+            return self.scores
         if copy is False:
-            raise ValueError(f"scores are {self._scores.dtype}: {wanted} cannot do without a copy")
-        return self._scores.astype(wanted)
+            raise ValueError(f"scores are {self.scores.dtype}: {wanted} cannot do without a copy")
+        return self.scores.astype(wanted)
 
     def __repr__(self) -> str:
         inputs, classes = self.shape
         best = ", ".join("NaN" if top < 0 else str(top) for top in self.top1[:SHOWN])
         more = f", and {inputs - SHOWN} more" if inputs > SHOWN else ""
-        known = {"labels": self._labels, "names": self._names, "latency": self._latency}
+        known = {"labels": self._labels, "names": self._names, "latency": self.latency}
         having = ", ".join(what for what, value in known.items() if value is not None)
         return (
             f"<Predictions: {inputs} inputs x {classes} classes"
             + (f", top-1 {best}{more}" if inputs else "")
             + (f"; with {having}>" if having else ">")
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model answered to all inputs.
+
+    Attributes
+    ----------
+    scores
+        float32, inputs x classes, read-only.
+    latency
+        Seconds per input, or None.
+    outputs
+        All outputs by name, read-only.
+    """
+
+    scores: NDArray[np.float32]
+    latency: NDArray[np.float64] | None
+    outputs: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def of(
+        cls,
+        scores: ArrayLike,
+        latency: ArrayLike | None,
+        outputs: Mapping[str, NDArray[Any]] | None,
+    ) -> Answers:
+        """Check and keep what :class:`Predictions` is given."""
+        with np.errstate(over="ignore"):  # a float64 too large for float32 is inf, as on a device
+            kept = _frozen(np.array(as_scores(scores), dtype=np.float32, order="C"))
+        times = None if latency is None else one_each("latency", latency, len(kept), np.float64)
+        named = {name: _frozen(np.asarray(array).view()) for name, array in (outputs or {}).items()}
+        return cls(kept, times, MappingProxyType(named))
+
+
+class Source(Protocol):
+    """Where the predictions come from that are run when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Inputs and classes."""
+
+    def order(self) -> Sequence[int]:
+        """The inputs in the order in which they are best looked at."""
+
+    def done(self) -> Sequence[int]:
+        """The inputs whose scores are known already."""
+
+    def rows(self, inputs: Sequence[int]) -> NDArray[np.float32]:
+        """Scores of some inputs."""
+
+    def answers(self) -> Answers:
+        """All there is to know of all inputs."""
+
+    def decided_by(self, inputs: Sequence[int]) -> None:
+        """Take note of the inputs for which an assertion failed."""
+
+
+class LazyPredictions(Predictions):
+    """Predictions that are run when they are asked for.
+
+    Whatever :class:`Predictions` can tell runs all inputs, but for :meth:`rows`, the shape, labels
+    and names.
+
+    Parameters
+    ----------
+    source : Source
+        Runs them.
+    labels, names
+        As for :class:`Predictions`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        labels: ArrayLike | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.source = source
+        self._known = None
+        self._labels = None if labels is None else one_each("labels", labels, len(self), np.int64)
+        self._names = None if names is None else tuple(map(str, names))
+        self._top1 = None
+
+    def _answers(self) -> Answers:
+        if self._known is None:
+            self._known = self.source.answers()
+        return self._known
+
+    def rows(self, inputs: Sequence[int]) -> NDArray[np.float32]:
+        """Run some inputs and give their scores."""
+        return self.source.rows(inputs) if self._known is None else super().rows(inputs)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Inputs and classes; nothing is run for it."""
+        return self.source.shape
+
+    def __len__(self) -> int:
+        return self.source.shape[0]
 
 
 def as_scores(values: ArrayLike | Predictions) -> NDArray[Any]:

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Recipe
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.sandbox import Child, Reply
+from pytest_mutatenn.model.shared import SharedArrays, SharedMemory
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from pytest_mutatenn.engine.activations import Layout
     from pytest_mutatenn.engine.evaluate import Engine
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The baseline's activations for the inputs of a dataset.
+
+    Attributes
+    ----------
+    memory
+        Where they lie.
+    offsets
+        Which they are, and where each starts.
+    count
+        Number of inputs.
+    """
+
+    memory: SharedMemory
+    offsets: Layout
+    count: int
 
 
 class Row:
@@ -22,6 +47,7 @@ class Row:
         self._child: Child | None = None
         self._failure: Failure | None = None
         self._prepared = False
+        self._open: set[str] = set()  # the datasets that the child has mapped
 
     def _ask(self, request: Mapping[str, Any], *args: Any, **options: Any) -> Reply | Failure:
         if self._failure is not None:
@@ -61,16 +87,48 @@ class Row:
     def run(
         self,
         arrays: Arrays,
+        digest: str,
+        samples: Sequence[int],
         allowed: float | None,
-        kept: tuple[int, list[Any]] | None = None,
+        kept: Kept | None = None,
     ) -> Evaluation | Failure:
-        """Run on inputs, by the number of the network's input."""
-        fds, keep = ([kept[0]], kept[1]) if kept is not None else ([], None)
-        reply = self._ask({"do": "run", "keep": keep}, arrays, fds=fds, seconds=allowed)
+        """Run on some of the inputs, in the order given.
+
+        Parameters
+        ----------
+        arrays, digest
+            All inputs, by the network's names, and what they are known by.
+        samples
+            Numbers of the inputs to run.
+        allowed
+            Seconds that it may take.
+        kept
+            Activations for these inputs: to be written by the baseline, to be read by a mutant.
+        """
+        numbers = list(samples)
+        request: dict[str, Any] = {"do": "run", "data": digest, "samples": numbers}
+        sent: dict[str, np.ndarray] = {}
+        fds: list[int] = []
+        if digest not in self._open:
+            names = [spec["name"] for spec in self._engine.info["inputs"]]
+            if isinstance(arrays, SharedArrays):
+                views = {view[0]: view[1:] for view in arrays.views}
+                request["views"] = [[str(i), *views[name]] for i, name in enumerate(names)]
+                fds.append(arrays.memory.fd)
+            else:
+                sent = {str(i): arrays[name][numbers] for i, name in enumerate(names)}
+            if kept is not None:
+                request["keep"] = [kept.offsets, kept.count]
+                fds.append(kept.memory.fd)
+        mapped = sum(os.fstat(fd).st_size for fd in fds)
+        reply = self._ask(request, sent, fds=fds, seconds=allowed, mapped=mapped)
         if isinstance(reply, Failure):
             # other inputs get a child of their own: this answer says nothing of them
             self._child, self._prepared, self._failure = None, False, None
+            self._open.clear()
             return reply
+        if isinstance(arrays, SharedArrays):
+            self._open.add(digest)
         value = reply.value
         counters = self._engine.counters
         counters.steps_run += value["steps_run"]

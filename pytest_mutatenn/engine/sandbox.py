@@ -163,9 +163,9 @@ class Child:
         self._pid = pid
         self._sock = sock
         self._errors = errors
-        self._limit = _resident(pid) + memory_limit
+        self._limit = _own_memory(pid) + memory_limit
         # a process that dies this close to its limit was refused memory, and did not ask
-        self._nearly = self._limit - memory_limit // 5
+        self._nearly = _resident(pid) + memory_limit - memory_limit // 5
         self._peak = 0
         self.alive = True
         self._busy = False
@@ -177,8 +177,12 @@ class Child:
         *,
         fds: Sequence[int] = (),
         seconds: float | None = None,
+        mapped: int = 0,
     ) -> Reply | Failure:
         """Send a request and wait for its answer.
+
+        ``mapped`` is what the descriptors hold, in bytes: memory that the child shares, and that
+        does not count as its own.
 
         Raises
         ------
@@ -189,6 +193,7 @@ class Child:
             raise InternalError("a child was asked after it had died")
         deadline = None if seconds is None else time.monotonic() + seconds
         self._busy = True
+        self._nearly += mapped
         try:
             wire.send(self._sock, dict(request), arrays, fds)
             value, found, _ = wire.receive(self._sock, deadline=deadline, watch=self._watch)
@@ -215,7 +220,7 @@ class Child:
         raise AssertionError
 
     def _watch(self) -> None:
-        if _resident(self._pid) > self._limit:
+        if _own_memory(self._pid) > self._limit:
             raise _TooLarge
 
     def _fail(self, outcome: Outcome, reason: str | None) -> Failure:
@@ -285,11 +290,24 @@ def _await_end(pid: int) -> None:
 
 def _resident(pid: int) -> int:
     """Memory a process holds, in bytes; 0 once it is gone."""
+    return _memory_of(pid)[0]
+
+
+def _own_memory(pid: int) -> int:
+    """Memory a process holds without files and what it shares, in bytes; 0 once it is gone."""
+    resident, shared = _memory_of(pid)
+    return resident - shared
+
+
+def _memory_of(pid: int) -> tuple[int, int]:
     try:
         fields = Path("/proc", str(pid), "statm").read_bytes().split()
     except OSError:
-        return 0
-    return int(fields[1]) * resource.getpagesize() if len(fields) > 1 else 0
+        return 0, 0
+    if len(fields) < 3:
+        return 0, 0
+    page = resource.getpagesize()
+    return int(fields[1]) * page, int(fields[2]) * page
 
 
 def _tail(fd: int) -> str:

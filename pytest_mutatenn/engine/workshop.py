@@ -44,6 +44,8 @@ class Order:
         The user's own operators, and values of operators' parameters.
     store
         Folder of the store.
+    incremental
+        Whether work of the baseline or of another mutant may stand for a mutant's own.
     """
 
     model: str
@@ -55,6 +57,7 @@ class Order:
     operator_files: tuple[str, ...]
     settings: tuple[tuple[str, str, str], ...]
     store: str
+    incremental: bool = True
 
 
 @dataclass

@@ -215,7 +215,8 @@ def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) ->
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
         limit = _address_space() + request["memory_limit"]
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
         from pytest_mutatenn.engine.bench import Bench
 
         sock = socket.socket(fileno=fd)
@@ -223,6 +224,9 @@ def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) ->
         with contextlib.suppress(wire.Closed):
             while True:
                 message, arrays, fds = wire.receive(sock)
+                # what it is given to map is not what it allocates
+                limit += sum(os.fstat(fd).st_size for fd in fds)
+                resource.setrlimit(resource.RLIMIT_AS, (limit, most))
                 try:
                     reply, out = bench.do(message, arrays, fds)
                 except Exception as error:

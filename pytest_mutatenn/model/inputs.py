@@ -18,6 +18,7 @@ from pytest_mutatenn.model import spec as specs
 from pytest_mutatenn.model.images import SUFFIXES, Preprocess, image_files, read_image
 from pytest_mutatenn.model.labels import KEYS as LABEL_KEYS
 from pytest_mutatenn.model.labels import check_labels, load_labels
+from pytest_mutatenn.model.shared import SharedArrays
 
 _IMAGE_KEYS = ("x", "images", "inputs", "data")
 
@@ -46,7 +47,8 @@ class Dataset:
     ----------
     arrays
         ONNX name of an input to an array ``(runs, *shape)``: ``arrays[name][i]`` has exactly the
-        input's shape, its batch dimension included, and its dtype.
+        input's shape, its batch dimension included, and its dtype. Read-only, and in memory that
+        other processes can map.
     labels
         int64, one a sample; None where they are not known.
     source
@@ -57,7 +59,7 @@ class Dataset:
         One a sample: its file's name, or its index before any choice.
     """
 
-    arrays: dict[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]
     labels: np.ndarray | None
     source: str
     digest: str
@@ -137,10 +139,14 @@ def load_inputs(
             f" is no multiple of that; set the limit to {len(chosen) // batch * batch or batch} or"
             " export the network with batch 1"
         )
-    arrays = {}
-    for tensor in inputs:
-        samples = found.samples(tensor, chosen, preprocess)
-        arrays[tensor.name] = np.ascontiguousarray(samples.reshape(-1, *tensor.shape))
+    runs = len(chosen) // batch
+
+    def fill(arrays: dict[str, np.ndarray]) -> None:
+        for tensor in inputs:
+            found.write(tensor, chosen, preprocess, arrays[tensor.name])
+
+    specs_of = {tensor.name: ((runs, *tensor.shape), tensor.dtype) for tensor in inputs}
+    arrays = SharedArrays(specs_of, fill)
     truth = None if truth is None else truth[chosen]
     return Dataset(
         arrays=arrays,
@@ -175,7 +181,7 @@ def digest(arrays: Mapping[str, np.ndarray], labels: np.ndarray | None) -> str:
     for name, array in named if labels is None else [*named, ("", labels)]:
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         result.update(repr((name, little.dtype.str, little.shape)).encode())
-        result.update(little.tobytes())
+        result.update(little.reshape(-1).view(np.uint8).data)
     return result.hexdigest()
 
 
@@ -194,37 +200,65 @@ class _Found:
         """Return the shape of one sample of an input."""
         return tuple(tensor.shape[1:] if self.batched else tensor.shape)
 
-    def samples(
-        self, tensor: TensorLike, chosen: np.ndarray, preprocess: Mapping[str, Any] | None
-    ) -> np.ndarray:
-        """Return the chosen samples of one input, ``(n, ...)`` without the batch dimension."""
+    def write(
+        self,
+        tensor: TensorLike,
+        chosen: np.ndarray,
+        preprocess: Mapping[str, Any] | None,
+        out: np.ndarray,
+    ) -> None:
+        """Write the chosen samples of one input, converted, one after the other."""
         if self.arrays is None:
-            how = _parse(preprocess or {}, tensor)
-            result = np.empty((len(chosen), *how.shape), how.dtype)
-            for row, i in enumerate(chosen):
+            image = _parse(preprocess or {}, tensor)
+            for i, place in zip(chosen, out.reshape(len(chosen), *image.shape), strict=True):
                 path = self.files[i]
-                result[row] = how.pixels(read_image(path, grey=how.channels == "L"), path.name)
-            return result
-        array = self.arrays[tensor.name][chosen]
+                place[...] = image.pixels(read_image(path, grey=image.channels == "L"), path.name)
+            return
+        array = self.arrays[tensor.name]
         shape = self.shape(tensor)
+        how: Preprocess | None = None
         if preprocess is not None and len(tensor.shape) == 4 and len(shape) == 3:
-            return _converted(array, _parse(preprocess, tensor), self, tensor)
-        dtype = np.dtype(tensor.dtype)
-        if array.shape[1:] != shape:
-            image = array.dtype.kind in "iu" and array.ndim in (3, 4) and len(shape) == 3
-            if not image:
+            how = _parse(preprocess, tensor)
+        elif array.shape[1:] != shape:
+            if not (array.dtype.kind in "iu" and array.ndim in (3, 4) and len(shape) == 3):
                 raise self.mismatch(tensor)
-            return _converted(array, _parse({}, tensor), self, tensor)
+            how = _parse({}, tensor)
+        if how is not None:
+            images = self.images(tensor)
+            for i, place in zip(chosen, out.reshape(len(chosen), *how.shape), strict=True):
+                place[...] = how.pixels(images[i], f"{self.source}[{i}]")
+            return
+        self.check_values(tensor, array, chosen)
+        for i, place in zip(chosen, out.reshape(len(chosen), *shape), strict=True):
+            place[...] = array[i]
+
+    def check_values(self, tensor: TensorLike, array: np.ndarray, chosen: np.ndarray) -> None:
+        """Raise MutatennError if the chosen samples do not fit the network's dtype."""
+        dtype = np.dtype(tensor.dtype)
         fits = np.can_cast(array.dtype, dtype, "same_kind")
         if dtype.kind in "iu" and array.dtype.kind in "iu" and array.size:
             limits = np.iinfo(dtype)
-            fits = limits.min <= int(array.min()) and int(array.max()) <= limits.max
+            taken = array[chosen]
+            fits = limits.min <= int(taken.min()) and int(taken.max()) <= limits.max
         if not fits:
             raise MutatennError(
                 f"inputs {self.source!r}: the input {tensor.name!r} is {dtype}, and"
                 f" {array.dtype} values were given that do not fit in; convert them"
             )
-        return array.astype(dtype)
+
+    def images(self, tensor: TensorLike) -> np.ndarray:
+        """Read an array as images: ``(n, h, w, c)``, ``(n, c, h, w)`` or grey ``(n, h, w)``."""
+        assert self.arrays is not None
+        array = self.arrays[tensor.name]
+        if array.ndim == 3:
+            array = array[..., None]
+        if array.ndim != 4:
+            raise self.mismatch(tensor)
+        if array.shape[3] not in (1, 3, 4):
+            if array.shape[1] not in (1, 3, 4):
+                raise self.mismatch(tensor)
+            array = array.transpose(0, 2, 3, 1)
+        return array
 
     def mismatch(self, tensor: TensorLike) -> MutatennError:
         """Say that the samples of an input have another shape."""
@@ -372,22 +406,6 @@ def _parse(preprocess: Mapping[str, Any], tensor: TensorLike) -> Preprocess:
     return Preprocess.parse(
         preprocess, name=tensor.name, shape=tuple(tensor.shape), dtype=tensor.dtype
     )
-
-
-def _converted(array: np.ndarray, how: Preprocess, found: _Found, tensor: TensorLike) -> np.ndarray:
-    """Treat an array as images, ``(n, h, w, c)``, ``(n, c, h, w)`` or grey ``(n, h, w)``."""
-    if array.ndim == 3:
-        array = array[..., None]
-    if array.ndim != 4:
-        raise found.mismatch(tensor)
-    if array.shape[3] not in (1, 3, 4):
-        if array.shape[1] not in (1, 3, 4):
-            raise found.mismatch(tensor)
-        array = array.transpose(0, 2, 3, 1)
-    result = np.empty((len(array), *how.shape), how.dtype)
-    for i, image in enumerate(array):
-        result[i] = how.pixels(image, f"{found.source}[{i}]")
-    return result
 
 
 def _batch(inputs: Sequence[TensorLike]) -> int | None:

@@ -17,6 +17,7 @@ _STATS = (
     "outcome",
     "seconds_compile",
     "seconds_run",
+    "inputs_run",
     "infected",
     "propagated",
     "top1_changed",

@@ -62,7 +62,7 @@ def activations(workshop, recorded, budget):
     chosen = choose_steps(steps, [1.0] * len(steps), count, budget)
     offsets, size = layout(steps, chosen, count)
     kept = Activations(
-        np.zeros(size, np.uint8), {(step, out): start for step, out, start in offsets}
+        np.zeros(size, np.uint8), {(step, out): start for step, out, start in offsets}, count
     )
     for sample, made in enumerate(recorded[1]):
         for step, out, _ in offsets:
