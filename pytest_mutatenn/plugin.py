@@ -188,12 +188,14 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails on a mutant has killed it, and has not failed."""
-    report = yield
     session = _session(item.config)
-    if session is not None:
-        from pytest_mutatenn.rows import read_row
+    if session is None:
+        return (yield)
+    from pytest_mutatenn.rows import read_row, shorten
 
-        read_row(session, item, call, report)
+    shorten(item, call)
+    report = yield
+    read_row(session, item, call, report)
     return report
 
 

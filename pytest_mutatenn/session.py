@@ -102,16 +102,9 @@ class Session:
     @staticmethod
     def test_of(item: Any) -> str:
         """The test's id without its row."""
-        row = row_of(item)
-        if row is None:
-            return str(item.nodeid)
-        head, _, params = item.nodeid.partition("[")
-        params = params.removesuffix("]")
-        for piece in (f"-{row.id}", f"{row.id}-", row.id):
-            if piece in params:
-                params = params.replace(piece, "", 1)
-                break
-        return f"{head}[{params}]" if params else head
+        if _TEST not in item.stash:
+            item.stash[_TEST] = _without_row(item)
+        return str(item.stash[_TEST])
 
 
 def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:
@@ -129,6 +122,19 @@ def row_of(item: Any) -> Row | None:
     return row if isinstance(row, Row) else None
 
 
+def _without_row(item: Any) -> str:
+    row = row_of(item)
+    if row is None:
+        return str(item.nodeid)
+    head, _, params = item.nodeid.partition("[")
+    params = params.removesuffix("]")
+    for piece in (f"-{row.id}", f"{row.id}-", row.id):
+        if piece in params:
+            params = params.replace(piece, "", 1)
+            break
+    return f"{head}[{params}]" if params else head
+
+
 def _operator_files() -> tuple[Any, ...]:
     """Files of the user's that have defined operators in this process; TVM may not be loaded."""
     import sys
@@ -138,6 +144,7 @@ def _operator_files() -> tuple[Any, ...]:
 
 
 RUN = pytest.StashKey[RowRun]()
+_TEST = pytest.StashKey[str]()
 _SESSION = pytest.StashKey[Session]()
 
 

@@ -24,6 +24,7 @@ from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
+from pytest_mutatenn.operators.registry import files_of
 from pytest_mutatenn.operators.sources import digest_of_sources
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Engine:
         self._recipes: dict[str, Recipe] = {}
         self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, tuple[int, list[Any]]] = {}
-        operators = [digest_of_sources(file) for file in self.operator_files]
+        self._sources = {file: digest_of_sources(file) for file in self.operator_files}
         self.key = combine(
             code_version(),
             host(),
@@ -79,7 +80,6 @@ class Engine:
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
             self.cell.id,
             repr((self.disabled_passes, self.required_passes)),
-            repr(operators),
             plugins_version(),
         )
 
@@ -172,7 +172,8 @@ class Engine:
             "seed": seed,
             "named": list(named),
         }
-        key = combine(self.key, repr(sorted(request.items())), repr(self.settings))
+        sources = repr(list(self._sources.values()))
+        key = combine(self.key, sources, repr(sorted(request.items())), repr(self.settings))
         stored = self.store.get_json("lists", key)
         if stored is None:
             limit = self.limits.list_timeout
@@ -196,8 +197,9 @@ class Engine:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
         found = self._recipes.get(mutant)
         if found is None:
-            key = combine(self.key, mutant, repr(self._settings_of(mutant)))
-            stored = self.store.get_json("recipes", key)
+            key = combine(mutant, repr(self._makers(mutant)))
+            log = self.store.log("recipes", self.key)
+            stored = log.get(key)
             if stored is not None:
                 found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
             else:
@@ -205,14 +207,16 @@ class Engine:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
                     found = row.prepare()
                 if not found.passing:
-                    self.store.put_json("recipes", key, asdict(found))
+                    log.put(key, asdict(found))
             self._recipes[mutant] = found
         return found
 
-    def _settings_of(self, mutant: str) -> list[tuple[str, str, str]]:
-        """The parameters that decide what this mutant is."""
+    def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
+        """The files of the user's, and the parameters, that decide what this mutant is."""
         operators = {part.operator for part in Mutant.parse(mutant).parts}
-        return sorted(setting for setting in self.settings if setting[0] in operators)
+        files = files_of(operators, self.operator_files)
+        settings = sorted(setting for setting in self.settings if setting[0] in operators)
+        return sorted(self._sources[file] for file in files), settings
 
     # -- runs ---------------------------------------------------------------------------------
 

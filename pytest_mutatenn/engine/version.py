@@ -15,11 +15,18 @@ _CODE = ("compiler", "devices", "engine", "model", "operators")
 @cache
 def code_version() -> str:
     """Digest of our own source below the fixtures, and of the packages it stands on."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(source_version(*_CODE).encode())
     for package in _PACKAGES:
         digest.update(f"{package} {package_version(package)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def source_version(*folders: str) -> str:
+    """Digest of the source in some folders of this package."""
+    digest = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent
-    for folder in _CODE:
+    for folder in folders:
         for file in sorted((root / folder).rglob("*.py")):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

@@ -201,11 +201,12 @@ def _mutants(
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+    left_out = {key: set(plan["sampled_out"]) for key, plan in gathered.plans.items()}
     for (model, mutant), record in found.items():
-        for (other, cell), plan in gathered.plans.items():
+        for (other, cell), sampled_out in left_out.items():
             elsewhere = "device" not in record["stage"].split("+")
             if other == model and cell not in record["cells"] and elsewhere:
-                record["cells"][cell] = _absent_here(mutant, plan)
+                record["cells"][cell] = _absent_here(sampled_out=mutant in sampled_out)
         cells = record["cells"] = dict(sorted(record["cells"].items()))
         scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
         record["divergent"] = len(scored) > 1
@@ -285,11 +286,9 @@ def _cell(
     }
 
 
-def _absent_here(mutant: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    if mutant in plan["sampled_out"]:
-        reason = "sampled out in this cell"
-    else:
-        reason = "this cell's lowering has no such site"
+def _absent_here(*, sampled_out: bool) -> dict[str, Any]:
+    here = "sampled out in this cell"
+    reason = here if sampled_out else "this cell's lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
     return _cell(empty, [], {"before": "", "after": ""})
 
