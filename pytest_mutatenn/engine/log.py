@@ -75,12 +75,10 @@ class Log:
         line = self._lines.get(key.encode())
         if line is None:
             return None
-        digest, _, rest = line.partition(b" ")
-        name, _, body = rest.partition(b" ")
-        if digest != _digest(name, body):
+        if not _is_whole(line):
             del self._lines[key.encode()]
             return None
-        return json.loads(body)
+        return json.loads(line.split(b" ", 2)[2])
 
     def _refresh(self) -> None:
         """Read what the segments have gained."""
@@ -100,7 +98,10 @@ class Log:
         self._read[segment.name] = start + end
         for line in data[: end - 1].split(b"\n") if end else ():
             _, _, rest = line.partition(b" ")
-            self._lines[rest.partition(b" ")[0]] = line
+            name = rest.partition(b" ")[0]
+            # what is damaged here may be whole in another segment
+            if name not in self._lines or _is_whole(line):
+                self._lines[name] = line
 
     def _merge(self) -> None:
         """Make one segment of many, but for those that may still be written to.
@@ -133,6 +134,11 @@ class Log:
 def _line(key: str, body: bytes) -> bytes:
     name = key.encode()
     return b"%s %s %s\n" % (_digest(name, body), name, body)
+
+
+def _is_whole(line: bytes) -> bool:
+    digest, *rest = line.split(b" ", 2)
+    return len(rest) == 2 and digest == _digest(*rest)
 
 
 def _digest(name: bytes, body: bytes) -> bytes:
