@@ -63,6 +63,7 @@ class Grid:
         root: Path,
         operator_files: Sequence[Path],
         accepted: Sequence[Accepted],
+        threads: int = 1,
     ) -> None:
         self.settings = settings
         self.root = root
@@ -70,6 +71,7 @@ class Grid:
         self.store = Store(settings.cache_dir)
         self.counters = Counters()
         self.accepted = accepted
+        self.threads = threads
         self.subjects: dict[str, Subject] = {}
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._engines: dict[tuple[str, Cell], Engine] = {}
@@ -159,6 +161,7 @@ class Grid:
                     memory=settings.memory_limit,
                     activations=settings.activation_budget,
                 ),
+                threads=self.threads,
                 counters=self.counters,
             )
         engine = self._engines[key]

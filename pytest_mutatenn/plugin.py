@@ -304,6 +304,18 @@ def _session(config: pytest.Config) -> Any:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker how many there are on its machine: they share its threads."""
+    if _session(node.config) is not None:
+        from pytest_mutatenn.session import WORKERS_HERE
+
+        machines = [(spec.ssh, spec.vagrant_ssh, spec.socket) for spec in node.nodemanager.specs]
+        spec = node.gateway.spec
+        here = machines.count((spec.ssh, spec.vagrant_ssh, spec.socket))
+        node.workerinput[WORKERS_HERE] = max(1, here)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of one row on one worker, in order."""
     if config.getvalue("dist") != "load" or not options.active(config):

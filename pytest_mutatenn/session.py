@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_mutatenn.engine.cell import Cell
 
 MARKER = "mutatenn"
+WORKERS_HERE = "mutatenn_workers_here"
+"""What the controller tells a worker: how many of them are on its machine."""
 
 
 class Session:
@@ -41,7 +43,13 @@ class Session:
     def grid(self) -> Grid:
         """The grid, made when first asked: by then every conftest is loaded."""
         if self._grid is None:
-            self._grid = Grid(self.settings, self.config.rootpath, _operator_files(), self.accepted)
+            self._grid = Grid(
+                self.settings,
+                self.config.rootpath,
+                _operator_files(),
+                self.accepted,
+                _threads(self.config, self.settings),
+            )
         return self._grid
 
     @property
@@ -107,12 +115,21 @@ class Session:
         return str(item.stash[_TEST])
 
 
+def _threads(config: pytest.Config, settings: Settings) -> int:
+    """Threads of a kernel: a worker's share; without the option what TVM's own variable says."""
+    if settings.threads is None:
+        told = os.environ.get("TVM_NUM_THREADS", "")
+        return int(told) if told.isdecimal() and int(told) else 1
+    workers = getattr(config, "workerinput", {}).get(WORKERS_HERE, 1)
+    return max(1, settings.threads // int(workers))
+
+
 def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:
     """Where the workers of one run meet; named by the controller, who clears it away."""
     told = getattr(config, "workerinput", None)
     if told is None:
         return None
-    return settings.cache_dir / "tmp" / f"{os.getppid()}-{told['testrunuid']}"
+    return Store(settings.cache_dir).temporary(os.getppid(), told["testrunuid"])
 
 
 def row_of(item: Any) -> Row | None:

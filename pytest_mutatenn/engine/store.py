@@ -8,13 +8,17 @@ that does not match its digest is a miss and is removed (after Hypothesis' and T
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import math
 import os
+import platform
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +29,7 @@ from pytest_mutatenn.engine.log import Log
 if TYPE_CHECKING:
     import numpy as np
 
-_MAGIC = b"mutatenn-store-1 "
+_MAGIC = b"mutatenn-store-2 "
 _ALIGNED = 64  # bytes, as NumPy aligns its own
 
 
@@ -144,9 +148,13 @@ class Store:
 
     def scratch(self) -> Path:
         """Make a folder for a process' temporary files; :meth:`remove` it afterwards."""
-        folder = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder = self.temporary(os.getpid(), uuid.uuid4().hex[:8])
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def temporary(self, pid: int, name: str) -> Path:
+        """Path of what a process of this machine may leave, to be swept when it is gone."""
+        return self.root / "tmp" / f"{pid}-{name}@{_machine()}"
 
     def remove(self, folder: Path) -> None:
         """Remove a folder of :meth:`scratch`, and what processes that are gone have left."""
@@ -158,7 +166,8 @@ class Store:
         self._sweep(lambda pid: pid == str(os.getpid()))
 
     def _sweep(self, unwanted: Callable[[str], bool]) -> None:
-        for left in (self.root / "tmp").glob("*-*"):
+        # another machine may use the store, too, and has processes of its own
+        for left in (self.root / "tmp").glob(f"*-*@{glob.escape(_machine())}"):
             pid = left.name.partition("-")[0]
             if pid.isdigit() and unwanted(pid):
                 shutil.rmtree(left, ignore_errors=True)
@@ -169,7 +178,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._describe()
         # a name of our own: two processes may write the same entry at once, and the last wins
-        temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = self.temporary(os.getpid(), uuid.uuid4().hex)
         temporary.parent.mkdir(exist_ok=True)
         try:
             temporary.write_bytes(data)
@@ -189,6 +198,11 @@ class Store:
                     "Signature: 8a477f597d28d172789f06886806bc55\n"
                     "# This is the store of pytest-mutatenn; it can be deleted at any time.\n"
                 )
+
+
+@cache
+def _machine() -> str:
+    return re.sub(r"[^\w.-]", "_", platform.node())
 
 
 def _header(body: bytes) -> bytes:

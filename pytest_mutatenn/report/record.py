@@ -45,6 +45,8 @@ class Gathered:
         Cell id -> its description.
     counters
         Work done and spared.
+    mixed
+        In which processes that took part differ, where they should be the same.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Gathered:
     plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    mixed: list[str] = field(default_factory=list)
 
 
 def build_record(
@@ -349,16 +352,17 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _warnings(gathered: Gathered) -> list[str]:
-    """What is no error, and is to be looked at: accepted mutants that are no more."""
+    """What is no error, and is to be looked at."""
     met: dict[str, bool] = {}
     for plan in gathered.plans.values():
         for entry, covers in plan["accepting"].items():
             met[entry] = met.get(entry, False) or covers
-    return [
+    stale = [
         f"--mutatenn-accept: no mutant is {entry} any more; remove the entry."
         for entry, covers in sorted(met.items())
         if not covers
     ]
+    return stale + sorted(set(gathered.mixed))
 
 
 def _excluded(gathered: Gathered, mutants: Iterable[Mapping[str, Any]]) -> dict[str, int]:
