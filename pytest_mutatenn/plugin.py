@@ -107,7 +107,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     session = session_of(metafunc.config)
     try:
-        rows = session.grid.rows(session.subject_of(metafunc.definition))
+        compared = "reference" in metafunc.fixturenames
+        rows = session.grid.rows(session.subject_of(metafunc.definition), compared=compared)
     except MutatennError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize(ROW, rows, ids=[row.id for row in rows], indirect=True)
@@ -217,6 +218,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Gather rows where they end: in the controller, or in the only process."""
     if not hasattr(session.config, "workerinput"):
         session.config.pluginmanager.register(_Gather(session.config), "mutatenn-gather")
+        ours = _session(session.config)
+        if ours is not None and ours.settings.active and not session.config.option.collectonly:
+            from pytest_mutatenn.progress import line_for
+
+            line = line_for(session.config)
+            if line is not None:
+                session.config.pluginmanager.register(line, "mutatenn-progress")
 
 
 class _Gather:

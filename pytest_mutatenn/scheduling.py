@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from typing import NamedTuple
 
 from xdist.scheduler.loadscope import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-# cell and mutant; what the user's own parameters add before or behind is no part of a row
-_ROW = re.compile(
-    r"(?P<cell>[\w.:]+-O[0-4])-(?:baseline|identity|canary|"
-    r"(?:graph|kernel|device|weights)\.\w+@(?P<kernel>\w+?)(?:__\d+)?(?![\w])[\w.@#:+~]*)"
-)
+from pytest_mutatenn.place import place_of
 
 _AHEAD = 2  # tests a worker has at hand: it runs one when it knows the next
-
-
-class Place(NamedTuple):
-    """Where a row belongs.
-
-    Attributes
-    ----------
-    cell
-        Its cell; empty for a test that has none.
-    kernel
-        The layer, kernel or parameter that its mutant is in.
-    row
-        The row itself.
-    """
-
-    cell: str
-    kernel: str
-    row: str
 
 
 class RowScheduling(LoadScopeScheduling):
@@ -160,11 +136,3 @@ class RowScheduling(LoadScopeScheduling):
     @property
     def _waiting(self) -> bool:
         return any(self._cells.values()) or any(self._own.values())
-
-
-def place_of(nodeid: str) -> Place:
-    """Cell, kernel and row of a test."""
-    found = _ROW.search(nodeid)
-    if found is None:
-        return Place("", "", nodeid)
-    return Place(found["cell"], found["kernel"] or found[0], found[0])

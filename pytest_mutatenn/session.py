@@ -49,6 +49,7 @@ class Session:
                 _operator_files(),
                 self.accepted,
                 _threads(self.config, self.settings),
+                _turn(self.config),
             )
         return self._grid
 
@@ -122,6 +123,12 @@ def _threads(config: pytest.Config, settings: Settings) -> int:
         return int(told) if told.isdecimal() and int(told) else 1
     workers = getattr(config, "workerinput", {}).get(WORKERS_HERE, 1)
     return max(1, settings.threads // int(workers))
+
+
+def _turn(config: pytest.Config) -> int:
+    """Number of an xdist worker, from 0, as its name ``gw0`` has it; 0 elsewhere."""
+    number = getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
+    return int(number) if number.isdecimal() else 0
 
 
 def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:

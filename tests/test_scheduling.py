@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_mutatenn.place import place_of
+
 scheduling = pytest.importorskip("pytest_mutatenn.scheduling", reason="needs pytest-xdist")
 
 ROWS = [
@@ -31,7 +33,7 @@ ROWS = [
 
 
 def scope(test, row):
-    return scheduling.place_of(f"tests/test_it.py::{test}[{row}]").row
+    return place_of(f"tests/test_it.py::{test}[{row}]").row
 
 
 @pytest.mark.parametrize("cell", ["llvm-O2", "cuda:0-O3"])
@@ -54,8 +56,8 @@ def test_all_tests_of_a_row_have_one(row):
 
 
 def test_other_tests_are_rows_of_their_own():
-    one = scheduling.place_of("test_it.py::test_a")
-    assert one == ("", "", "test_it.py::test_a")
+    one = place_of("test_it.py::test_a")
+    assert one == ("", "", "test_it.py::test_a", False)
     assert scope("test_a", "x") != scope("test_a", "y")
 
 
@@ -71,7 +73,7 @@ def test_other_tests_are_rows_of_their_own():
     ],
 )
 def test_a_row_has_the_kernel_of_its_first_site(row, kernel):
-    found = scheduling.place_of(f"a/test_it.py::test_it[0.5-llvm-O2-{row}-0.5]")
+    found = place_of(f"a/test_it.py::test_it[0.5-llvm-O2-{row}-0.5]")
     assert (found.cell, found.kernel) == ("llvm-O2", kernel)
 
 
@@ -155,7 +157,7 @@ def test_every_test_is_run_once_and_rows_stay_together(scheduler, speeds):
     assert not scheduler.has_pending
     assert scheduler.tests_finished
     assert all(worker.shutting_down for worker in workers)
-    rows = [{scheduling.place_of(tests[i]).row for i in worker.done} for worker in workers]
+    rows = [{place_of(tests[i]).row for i in worker.done} for worker in workers]
     assert not rows[0] & rows[1]
     # a slow worker has had less, and both were busy to the end
     share = len(workers[1].done) / len(tests)
@@ -167,7 +169,7 @@ def test_kernels_stay_together(scheduler):
     workers = start(scheduler, tests)
     finish(scheduler, workers)
     for worker in workers:
-        kernels = [scheduling.place_of(tests[i]).kernel for i in worker.done]
+        kernels = [place_of(tests[i]).kernel for i in worker.done]
         changes = sum(a != b for a, b in pairwise(kernels))
         assert changes <= len(set(kernels))
 
@@ -177,7 +179,7 @@ def test_workers_take_cells_of_their_own_and_share_the_last(scheduler):
     tests = collection_of(cells)
     workers = start(scheduler, tests)
     finish(scheduler, workers)
-    at = [[scheduling.place_of(tests[i]).cell for i in worker.done] for worker in workers]
+    at = [[place_of(tests[i]).cell for i in worker.done] for worker in workers]
     assert [set(cell) for cell in at] == [{"llvm-O0", "llvm-O3"}, {"llvm-O2", "llvm-O3"}]
     assert [len(set(pairwise(cell))) for cell in at] == [3, 3]
 

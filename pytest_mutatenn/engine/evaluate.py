@@ -176,22 +176,27 @@ class Engine:
         key = combine(self.key, sources, repr(sorted(request.items())), repr(self.settings))
         stored = self.store.get_json("lists", key)
         if stored is None:
-            limit = self.limits.list_timeout
-            with contextlib.closing(self.fork()) as child:
-                reply = child.ask(request, seconds=limit)
-            if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
-                files = ", ".join(map(str, self.operator_files)) or "none"
-                raise MutatennError(
-                    f"Listing the mutants of {self.cell.id} took more than {limit:g} s. Does an "
-                    f"operator of your own not end? Files that define some: {files}."
-                )
-            if isinstance(reply, Failure):
-                raise InternalError(
-                    f"Listing the mutants of {self.cell.id} failed: {reply.reason}.\n{reply.stderr}"
-                )
-            stored = reply.value
-            self.store.put_json("lists", key, stored)
+            # the workers of a run all need it at the same time: one makes it
+            with self.store.lock(key[:32]):
+                stored = self.store.get_json("lists", key) or self._list(request, key)
         return dict(stored)
+
+    def _list(self, request: Mapping[str, Any], key: str) -> dict[str, Any]:
+        limit = self.limits.list_timeout
+        with contextlib.closing(self.fork()) as child:
+            reply = child.ask(request, seconds=limit)
+        if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
+            files = ", ".join(map(str, self.operator_files)) or "none"
+            raise MutatennError(
+                f"Listing the mutants of {self.cell.id} took more than {limit:g} s. Does an "
+                f"operator of your own not end? Files that define some: {files}."
+            )
+        if isinstance(reply, Failure):
+            raise InternalError(
+                f"Listing the mutants of {self.cell.id} failed: {reply.reason}.\n{reply.stderr}"
+            )
+        self.store.put_json("lists", key, reply.value)
+        return dict(reply.value)
 
     def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
