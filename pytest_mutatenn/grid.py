@@ -55,7 +55,20 @@ class Row:
 
 
 class Grid:
-    """Makes the rows of a session, and the engines that run them."""
+    """Makes the rows of a session, and the engines that run them.
+
+    Parameters
+    ----------
+    settings, root
+        What the user asked for, and pytest's root.
+    operator_files, accepted
+        The user's own operators, and the accepted survivors.
+    threads
+        Threads that a kernel may use.
+    turn
+        Number of this process among those that collect the same tests at the same time: each begins
+        elsewhere with what is to be compiled first.
+    """
 
     def __init__(
         self,
@@ -63,6 +76,8 @@ class Grid:
         root: Path,
         operator_files: Sequence[Path],
         accepted: Sequence[Accepted],
+        threads: int = 1,
+        turn: int = 0,
     ) -> None:
         self.settings = settings
         self.root = root
@@ -70,6 +85,8 @@ class Grid:
         self.store = Store(settings.cache_dir)
         self.counters = Counters()
         self.accepted = accepted
+        self.threads = threads
+        self.turn = turn
         self.subjects: dict[str, Subject] = {}
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._engines: dict[tuple[str, Cell], Engine] = {}
@@ -160,6 +177,7 @@ class Grid:
                     activations=settings.activation_budget,
                 ),
                 incremental=settings.incremental,
+                threads=self.threads,
                 counters=self.counters,
             )
         engine = self._engines[key]
@@ -186,9 +204,19 @@ class Grid:
 
     # -- rows ---------------------------------------------------------------------------------
 
-    def rows(self, subject: Subject) -> list[Row]:
-        """Every row of a test: cell by cell its baseline, the checks, the mutants."""
+    def rows(self, subject: Subject, *, compared: bool) -> list[Row]:
+        """Every row of a test: cell by cell its baseline, the checks, the mutants.
+
+        Parameters
+        ----------
+        subject
+            The network.
+        compared
+            Whether the test needs the reference.
+        """
         rows = []
+        if not self.settings.baseline_only:
+            self._prepare(subject, compared=compared)
         for cell in self.settings.cells:
             rows.append(Row(subject, cell, None))
             if self.settings.baseline_only:
@@ -200,6 +228,19 @@ class Grid:
         if not self.settings.baseline_only:
             self._check_named(subject)
         return rows
+
+    def _prepare(self, subject: Subject, *, compared: bool) -> None:
+        """Have every cell's mutants listed; the second worker compiles the reference meanwhile."""
+        reference = self.settings.reference
+        cells = [*self.settings.cells]
+        if compared and self.turn == 1 and reference not in cells:
+            cells.append(reference)
+        start = self.turn % len(cells)
+        for cell in (*cells[start:], *cells[:start]):
+            if cell in self.settings.cells:
+                self.plan(subject, cell)
+            elif self.engine(subject, cell).peek() is None:
+                self.engine(subject, cell).zygote()
 
     def _check_named(self, subject: Subject) -> None:
         """Raise MutatennError if no cell has what ``--mutatenn-mutants`` names."""

@@ -43,6 +43,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("memory-limit", "string", "MIB", "Memory a mutant may allocate (default: 2048)"),
     ("activation-budget", "string", "MIB", "Memory for tensors of the baseline that spare mutants"
      "\nwork (default: 256)"),
+    ("threads", "string", "N", "Threads that kernels may use at once on a machine, shared among its"
+     "\nworkers (default: one a worker)"),
     ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
     ("inputs", "string", "INPUTS", "Its inputs: .npz, .npy, a folder of images or"
      "\npackage.module:function"),
@@ -128,6 +130,8 @@ class Settings:
         Where tests run when no mutants are wanted: the first of ``cells``.
     accept
         The file of accepted survivors, and the option that names it.
+    threads
+        Threads for all workers of a machine together; None for one each.
     overriding
         Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
@@ -155,6 +159,7 @@ class Settings:
     timeout_constant: float
     memory_limit: int
     activation_budget: int
+    threads: int | None
     model: str | None
     inputs: str | None
     overriding: frozenset[str]
@@ -206,6 +211,12 @@ class _Values:
             span = f"at least {low:g}" if high == float("inf") else f"between {low:g} and {high:g}"
             raise MutatennError(f"{option} must be {unit} {span}, got {text!r}.")
         return value
+
+    def whole(self, name: str, noun: str) -> int:
+        text, option = self.text(name, "")
+        if text.isdecimal() and int(text) >= 1:
+            return int(text)
+        raise MutatennError(f"{option} must be a number of {noun} of at least 1, got {text!r}.")
 
 
 def read_settings(config: pytest.Config) -> Settings:
@@ -264,6 +275,7 @@ def read_settings(config: pytest.Config) -> Settings:
         activation_budget=int(
             values.number("activation_budget", 256, 0, 2**30, "a number of MiB") * 2**20
         ),
+        threads=values.whole("threads", "threads") if values.text("threads", "")[0] else None,
         model=values.text("model", "")[0] or None,
         inputs=values.text("inputs", "")[0] or None,
         overriding=frozenset(

@@ -107,7 +107,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     session = session_of(metafunc.config)
     try:
-        rows = session.grid.rows(session.subject_of(metafunc.definition))
+        compared = "reference" in metafunc.fixturenames
+        rows = session.grid.rows(session.subject_of(metafunc.definition), compared=compared)
     except MutatennError as error:
         raise pytest.Collector.CollectError(str(error)) from None
     metafunc.parametrize(ROW, rows, ids=[row.id for row in rows], indirect=True)
@@ -209,12 +210,14 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails on a mutant has killed it, and has not failed."""
-    report = yield
     session = _session(item.config)
-    if session is not None:
-        from pytest_mutatenn.rows import read_row
+    if session is None:
+        return (yield)
+    from pytest_mutatenn.rows import read_row, shorten
 
-        read_row(session, item, call, report)
+    shorten(item, call)
+    report = yield
+    read_row(session, item, call, report)
     return report
 
 
@@ -236,6 +239,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Gather rows where they end: in the controller, or in the only process."""
     if not hasattr(session.config, "workerinput"):
         session.config.pluginmanager.register(_Gather(session.config), "mutatenn-gather")
+        ours = _session(session.config)
+        if ours is not None and ours.settings.active and not session.config.option.collectonly:
+            from pytest_mutatenn.progress import line_for
+
+            line = line_for(session.config)
+            if line is not None:
+                session.config.pluginmanager.register(line, "mutatenn-progress")
 
 
 class _Gather:
@@ -320,6 +330,18 @@ def _session(config: pytest.Config) -> Any:
     """The process' session, if anything has needed it; asking costs nothing."""
     module = sys.modules.get("pytest_mutatenn.session")
     return module.existing_session(config) if module is not None else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker how many there are on its machine: they share its threads."""
+    if _session(node.config) is not None:
+        from pytest_mutatenn.session import WORKERS_HERE
+
+        machines = [(spec.ssh, spec.vagrant_ssh, spec.socket) for spec in node.nodemanager.specs]
+        spec = node.gateway.spec
+        here = machines.count((spec.ssh, spec.vagrant_ssh, spec.socket))
+        node.workerinput[WORKERS_HERE] = max(1, here)
 
 
 @pytest.hookimpl(optionalhook=True)

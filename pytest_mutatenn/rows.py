@@ -19,6 +19,22 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")  # of an object in memory: another on e
 _REASON = 500  # characters of a failed assertion that the report keeps
 
 
+def shorten(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Spare a mutant's failed row the traceback: the message is all that is read of it."""
+    run = item.stash.get(RUN, None)
+    if run is None or run.row.mutant is None or run.broken or call.when != "call":
+        return
+    if call.excinfo is not None and type(item).repr_failure is pytest.Function.repr_failure:
+        vars(item)["repr_failure"] = _said
+
+
+def _said(failed: pytest.ExceptionInfo[BaseException]) -> str:
+    error = failed.value
+    if isinstance(error, pytest.fail.Exception) and not error.pytrace:
+        return str(error)
+    return failed.exconly(tryshort=True)
+
+
 def read_row(
     session: Session, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
 ) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pytest_mutatenn.engine.cell import Cell
 
 MARKER = "mutatenn"
+WORKERS_HERE = "mutatenn_workers_here"
+"""What the controller tells a worker: how many of them are on its machine."""
 
 
 class Session:
@@ -41,7 +43,14 @@ class Session:
     def grid(self) -> Grid:
         """The grid, made when first asked: by then every conftest is loaded."""
         if self._grid is None:
-            self._grid = Grid(self.settings, self.config.rootpath, _operator_files(), self.accepted)
+            self._grid = Grid(
+                self.settings,
+                self.config.rootpath,
+                _operator_files(),
+                self.accepted,
+                _threads(self.config, self.settings),
+                _turn(self.config),
+            )
         return self._grid
 
     @property
@@ -102,16 +111,24 @@ class Session:
     @staticmethod
     def test_of(item: Any) -> str:
         """The test's id without its row."""
-        row = row_of(item)
-        if row is None:
-            return str(item.nodeid)
-        head, _, params = item.nodeid.partition("[")
-        params = params.removesuffix("]")
-        for piece in (f"-{row.id}", f"{row.id}-", row.id):
-            if piece in params:
-                params = params.replace(piece, "", 1)
-                break
-        return f"{head}[{params}]" if params else head
+        if _TEST not in item.stash:
+            item.stash[_TEST] = _without_row(item)
+        return str(item.stash[_TEST])
+
+
+def _threads(config: pytest.Config, settings: Settings) -> int:
+    """Threads of a kernel: a worker's share; without the option what TVM's own variable says."""
+    if settings.threads is None:
+        told = os.environ.get("TVM_NUM_THREADS", "")
+        return int(told) if told.isdecimal() and int(told) else 1
+    workers = getattr(config, "workerinput", {}).get(WORKERS_HERE, 1)
+    return max(1, settings.threads // int(workers))
+
+
+def _turn(config: pytest.Config) -> int:
+    """Number of an xdist worker, from 0, as its name ``gw0`` has it; 0 elsewhere."""
+    number = getattr(config, "workerinput", {}).get("workerid", "gw0").removeprefix("gw")
+    return int(number) if number.isdecimal() else 0
 
 
 def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:
@@ -119,7 +136,7 @@ def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:
     told = getattr(config, "workerinput", None)
     if told is None:
         return None
-    return settings.cache_dir / "tmp" / f"{os.getppid()}-{told['testrunuid']}"
+    return Store(settings.cache_dir).temporary(os.getppid(), told["testrunuid"])
 
 
 def row_of(item: Any) -> Row | None:
@@ -127,6 +144,19 @@ def row_of(item: Any) -> Row | None:
     callspec = getattr(item, "callspec", None)
     row = callspec.params.get(ROW) if callspec is not None else None
     return row if isinstance(row, Row) else None
+
+
+def _without_row(item: Any) -> str:
+    row = row_of(item)
+    if row is None:
+        return str(item.nodeid)
+    head, _, params = item.nodeid.partition("[")
+    params = params.removesuffix("]")
+    for piece in (f"-{row.id}", f"{row.id}-", row.id):
+        if piece in params:
+            params = params.replace(piece, "", 1)
+            break
+    return f"{head}[{params}]" if params else head
 
 
 def _operator_files() -> tuple[Any, ...]:
@@ -138,6 +168,7 @@ def _operator_files() -> tuple[Any, ...]:
 
 
 RUN = pytest.StashKey[RowRun]()
+_TEST = pytest.StashKey[str]()
 _SESSION = pytest.StashKey[Session]()
 
 

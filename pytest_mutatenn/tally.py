@@ -44,9 +44,21 @@ class Tally:
         """Take what one process knows: models, cells, plans and counters."""
         for model, found in told["models"].items():
             known = self.gathered.models.setdefault(model, found)
+            if known["digest"] != found["digest"]:
+                self.gathered.mixed.append(
+                    f"{model}: workers have different files of this network; copy the same one to "
+                    "every machine. The report is of no use."
+                )
             # a process that ran no row of it has not read its inputs
             known["dataset"] = known["dataset"] or found["dataset"]
-        self.gathered.cells.update(told["cells"])
+        for cell, found in told["cells"].items():
+            known = self.gathered.cells.setdefault(cell, found)
+            if known["fingerprint"] != found["fingerprint"]:
+                self.gathered.mixed.append(
+                    f"{cell}: workers on different processors took part, which may give different "
+                    "numbers: a verdict depends on where the mutant ran. Use machines of one kind, "
+                    "or a run for each."
+                )
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
         for name, count in told["counters"].items():

@@ -24,6 +24,7 @@ from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
 from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
+from pytest_mutatenn.operators.registry import files_of
 from pytest_mutatenn.operators.sources import digest_of_sources
 
 _FORMAT = "by input"  # of a stored evaluation
@@ -71,7 +72,7 @@ class Engine:
         self._recipes: dict[str, Recipe] = {}
         self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, Kept] = {}
-        operators = [digest_of_sources(file) for file in self.operator_files]
+        self._sources = {file: digest_of_sources(file) for file in self.operator_files}
         self.key = combine(
             code_version(),
             host(),
@@ -79,7 +80,6 @@ class Engine:
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
             self.cell.id,
             repr((self.disabled_passes, self.required_passes)),
-            repr(operators),
             plugins_version(),
         )
 
@@ -173,32 +173,39 @@ class Engine:
             "seed": seed,
             "named": list(named),
         }
-        key = combine(self.key, repr(sorted(request.items())), repr(self.settings))
+        sources = repr(list(self._sources.values()))
+        key = combine(self.key, sources, repr(sorted(request.items())), repr(self.settings))
         stored = self.store.get_json("lists", key)
         if stored is None:
-            limit = self.limits.list_timeout
-            with contextlib.closing(self.fork()) as child:
-                reply = child.ask(request, seconds=limit)
-            if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
-                files = ", ".join(map(str, self.operator_files)) or "none"
-                raise MutatennError(
-                    f"Listing the mutants of {self.cell.id} took more than {limit:g} s. Does an "
-                    f"operator of your own not end? Files that define some: {files}."
-                )
-            if isinstance(reply, Failure):
-                raise InternalError(
-                    f"Listing the mutants of {self.cell.id} failed: {reply.reason}.\n{reply.stderr}"
-                )
-            stored = reply.value
-            self.store.put_json("lists", key, stored)
+            # the workers of a run all need it at the same time: one makes it
+            with self.store.lock(key[:32]):
+                stored = self.store.get_json("lists", key) or self._list(request, key)
         return dict(stored)
+
+    def _list(self, request: Mapping[str, Any], key: str) -> dict[str, Any]:
+        limit = self.limits.list_timeout
+        with contextlib.closing(self.fork()) as child:
+            reply = child.ask(request, seconds=limit)
+        if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
+            files = ", ".join(map(str, self.operator_files)) or "none"
+            raise MutatennError(
+                f"Listing the mutants of {self.cell.id} took more than {limit:g} s. Does an "
+                f"operator of your own not end? Files that define some: {files}."
+            )
+        if isinstance(reply, Failure):
+            raise InternalError(
+                f"Listing the mutants of {self.cell.id} failed: {reply.reason}.\n{reply.stderr}"
+            )
+        self.store.put_json("lists", key, reply.value)
+        return dict(reply.value)
 
     def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
         found = self._recipes.get(mutant)
         if found is None:
-            key = combine(self.key, mutant, repr(self._settings_of(mutant)))
-            stored = self.store.get_json("recipes", key) if self.incremental else None
+            key = combine(mutant, repr(self._makers(mutant)))
+            log = self.store.log("recipes", self.key)
+            stored = log.get(key) if self.incremental else None
             if stored is not None:
                 found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
             else:
@@ -206,14 +213,16 @@ class Engine:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
                     found = row.prepare()
                 if not found.passing and self.incremental:
-                    self.store.put_json("recipes", key, asdict(found))
+                    log.put(key, asdict(found))
             self._recipes[mutant] = found
         return found
 
-    def _settings_of(self, mutant: str) -> list[tuple[str, str, str]]:
-        """The parameters that decide what this mutant is."""
+    def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
+        """The files of the user's, and the parameters, that decide what this mutant is."""
         operators = {part.operator for part in Mutant.parse(mutant).parts}
-        return sorted(setting for setting in self.settings if setting[0] in operators)
+        files = files_of(operators, self.operator_files)
+        settings = sorted(setting for setting in self.settings if setting[0] in operators)
+        return sorted(self._sources[file] for file in files), settings
 
     # -- runs ---------------------------------------------------------------------------------
 

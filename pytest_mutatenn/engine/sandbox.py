@@ -69,7 +69,7 @@ class Zygote:
         self._errors = os.memfd_create("mutatenn-zygote")
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-            "TVM_NUM_THREADS": os.environ.get("TVM_NUM_THREADS", str(self.threads)),
+            "TVM_NUM_THREADS": str(self.threads),
             # the same numbers on every run, even of what a mutant reads before it is written
             "PYTHONHASHSEED": "0",
             "MALLOC_PERTURB_": "85",

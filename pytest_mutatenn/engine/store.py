@@ -8,22 +8,29 @@ that does not match its digest is a miss and is removed (after Hypothesis' and T
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
-import io
 import json
+import math
 import os
+import platform
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pytest_mutatenn.engine.log import Log
+
 if TYPE_CHECKING:
     import numpy as np
 
-_MAGIC = b"mutatenn-store-1 "
+_MAGIC = b"mutatenn-store-2 "
+_ALIGNED = 64  # bytes, as NumPy aligns its own
 
 
 class Store:
@@ -37,6 +44,14 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._logs: dict[tuple[str, str], Log] = {}
+
+    def log(self, kind: str, group: str) -> Log:
+        """Small entries of a kind that are used together."""
+        if (kind, group) not in self._logs:
+            folder = self.root / kind / group[:2] / group
+            self._logs[kind, group] = Log(folder, self._describe)
+        return self._logs[kind, group]
 
     def path(self, kind: str, key: str) -> Path:
         """Where an entry lies."""
@@ -70,24 +85,34 @@ class Store:
         self.put(kind, key, json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
     def get_arrays(self, kind: str, key: str) -> tuple[Any, dict[str, np.ndarray]] | None:
-        """Read an entry of JSON and arrays."""
+        """Read an entry of JSON and arrays; the arrays are read-only."""
         body = self.get(kind, key)
         if body is None:
             return None
         import numpy as np
 
-        with np.load(io.BytesIO(body), allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-        return json.loads(arrays.pop("__json__").tobytes()), arrays
+        head, _, _ = body.partition(b"\n")
+        value, about = json.loads(head)
+        arrays = {}
+        for name, dtype, shape, start in about:
+            kept = np.dtype(dtype)
+            flat = np.frombuffer(body, kept, math.prod(shape), len(head) + 1 + start)
+            arrays[name] = flat.reshape(shape)
+        return value, arrays
 
     def put_arrays(self, kind: str, key: str, value: Any, arrays: Mapping[str, np.ndarray]) -> None:
         """Write an entry of JSON and arrays."""
-        import numpy as np
-
-        head = np.frombuffer(json.dumps(value, sort_keys=True).encode(), np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, __json__=head, **arrays)
-        self.put(kind, key, buffer.getvalue())
+        about, parts, place = [], [], 0
+        for name, array in arrays.items():
+            data = array.tobytes()
+            padded = data.ljust(-(-len(data) // _ALIGNED) * _ALIGNED, b"\0")
+            about.append([name, array.dtype.str, array.shape, place])
+            parts.append(padded)
+            place += len(padded)
+        head = json.dumps([value, about], sort_keys=True, separators=(",", ":")).encode()
+        # the head ends on a multiple, and with it every array begins on one
+        head = head.ljust(-(-(len(head) + 1) // _ALIGNED) * _ALIGNED - 1)
+        self.put(kind, key, b"".join([head, b"\n", *parts]))
 
     def put_file(self, kind: str, body: bytes, suffix: str) -> str:
         """Write a file under the digest of its content; give its name.
@@ -123,9 +148,13 @@ class Store:
 
     def scratch(self) -> Path:
         """Make a folder for a process' temporary files; :meth:`remove` it afterwards."""
-        folder = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        folder = self.temporary(os.getpid(), uuid.uuid4().hex[:8])
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def temporary(self, pid: int, name: str) -> Path:
+        """Path of what a process of this machine may leave, to be swept when it is gone."""
+        return self.root / "tmp" / f"{pid}-{name}@{_machine()}"
 
     def remove(self, folder: Path) -> None:
         """Remove a folder of :meth:`scratch`, and what processes that are gone have left."""
@@ -137,7 +166,8 @@ class Store:
         self._sweep(lambda pid: pid == str(os.getpid()))
 
     def _sweep(self, unwanted: Callable[[str], bool]) -> None:
-        for left in (self.root / "tmp").glob("*-*"):
+        # another machine may use the store, too, and has processes of its own
+        for left in (self.root / "tmp").glob(f"*-*@{glob.escape(_machine())}"):
             pid = left.name.partition("-")[0]
             if pid.isdigit() and unwanted(pid):
                 shutil.rmtree(left, ignore_errors=True)
@@ -148,7 +178,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._describe()
         # a name of our own: two processes may write the same entry at once, and the last wins
-        temporary = self.root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex}"
+        temporary = self.temporary(os.getpid(), uuid.uuid4().hex)
         temporary.parent.mkdir(exist_ok=True)
         try:
             temporary.write_bytes(data)
@@ -161,6 +191,7 @@ class Store:
         """Keep the store out of version control and backups, as pytest does its cache."""
         ignore = self.root / ".gitignore"
         if not ignore.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(OSError):
                 ignore.write_text("# Made by pytest-mutatenn.\n*\n")
                 (self.root / "CACHEDIR.TAG").write_text(
@@ -169,5 +200,11 @@ class Store:
                 )
 
 
+@cache
+def _machine() -> str:
+    return re.sub(r"[^\w.-]", "_", platform.node())
+
+
 def _header(body: bytes) -> bytes:
+    """What stands before a body."""
     return _MAGIC + hashlib.sha256(body).hexdigest().encode()

@@ -26,6 +26,9 @@ Setting = tuple[str, str, str]
 """Operator, parameter and the value as the user wrote it."""
 
 
+_GIVEN = "--mutatenn-parameter, or the ini key mutatenn_parameters"
+
+
 class Catalogue(dict[str, Operator]):
     """All operators by name, sorted, with the user's parameters; others are made on demand."""
 
@@ -37,7 +40,7 @@ class Catalogue(dict[str, Operator]):
         for name, parameter, value in self.settings:
             if self.find(name) is None:
                 raise MutatennError(
-                    f"mutatenn_parameters: {name}.{parameter} = {value}: there is no operator "
+                    f"{_GIVEN}: {name}.{parameter} = {value}: there is no operator "
                     f"{name!r}.{nearest(name, self)}"
                 )
 
@@ -65,7 +68,7 @@ class Catalogue(dict[str, Operator]):
             if parameter not in values:
                 has = ", ".join(values) or "none"
                 raise MutatennError(
-                    f"mutatenn_parameters: the operator {op.name} has no parameter {parameter!r}."
+                    f"{_GIVEN}: the operator {op.name} has no parameter {parameter!r}."
                     f"{nearest(parameter, values)} It has: {has}."
                 )
             values[parameter] = _value(f"{op.name}.{parameter}", text, values[parameter])
@@ -82,7 +85,7 @@ def _value(what: str, text: str, default: Any) -> Any:
         value = math.nan
     if not math.isfinite(value):
         kind = "a whole number" if isinstance(default, int) else "a number"
-        raise MutatennError(f"mutatenn_parameters: {what} must be {kind}, got {text!r}.")
+        raise MutatennError(f"{_GIVEN}: {what} must be {kind}, got {text!r}.")
     return value
 
 
@@ -192,12 +195,12 @@ def _matches(part: str, stage: str, op: Operator) -> bool:
 def _unknown(part: str, operators: dict[str, Operator]) -> str:
     head, dot, rest = part.partition(".")
     wanted, prefix = (rest, head + ".") if dot and head in STAGES else (part, "")
-    names = [*operators, "all", "default", "mutatenn", *CATEGORIES, *STAGES]
-    near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {prefix + near[0]!r}?" if near else ""
     groups = dict.fromkeys(["all", "default", "mutatenn", *CATEGORIES, *STAGES])
+    near = difflib.get_close_matches(wanted, [*operators, *groups], n=3, cutoff=0.5)
+    hint = f" Did you mean {prefix + near[0]!r}?" if near else ""
+    if near[1:]:
+        hint += f" Or {' or '.join(repr(prefix + name) for name in near[1:])}?"
     return (
-        f"--mutatenn-operators: unknown operator {part!r}.{hint} "
-        f"Groups: {', '.join(groups)}; "
-        f"operators: {', '.join(operators)}."
+        f"--mutatenn-operators: unknown operator {part!r}.{hint} Groups: {', '.join(groups)}; "
+        "--mutatenn-list-operators prints the operators."
     )

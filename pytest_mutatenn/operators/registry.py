@@ -295,3 +295,20 @@ def registered_files() -> tuple[Path, ...]:
     """Files outside this package that have registered an operator in this process, sorted."""
     origins = {op.origin for op in REGISTRY.values()}
     return tuple(sorted(file for file in origins if not _is_our_file(file)))
+
+
+def files_of(names: Iterable[str], files: Iterable[Path]) -> set[Path]:
+    """Those of the user's files that operators of these names may be defined in.
+
+    A name that this process does not know is one of ours, or one that a family of the user's makes
+    on demand, or stands in a file that this process has not imported.
+    """
+    known = {op.name: op.origin for op in REGISTRY.values()}
+    families = {Path(inspect.getsourcefile(define) or "").resolve() for define in ON_DEMAND}
+    found = set()
+    for file in files:
+        path = file.resolve()
+        closed = path in known.values() and path not in families
+        if any(known.get(name) == path or not (name in known or closed) for name in names):
+            found.add(file)
+    return found

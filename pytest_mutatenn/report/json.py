@@ -9,5 +9,16 @@ from typing import Any
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:
-    """Write the record; NaN never stands in it."""
-    path.write_text(json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write the record, of a list each entry on a line; NaN never stands in it."""
+    parts = (f"{_text(name)}: {_lines(value)}" for name, value in record.items())
+    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _text(value)
+    return "[\n " + ",\n ".join(map(_text, value)) + "\n]"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES, STAGES
+from pytest_mutatenn.report.terminal import cut
 
 _LEFT_OUT = (("sampled_out", "sampled out"), ("not_selected", "not selected"))
 
@@ -32,8 +33,8 @@ def print_plans(
         line(f"{model} on {cell}: {len(plan['mutants'])} mutants")
         for entry in plan["mutants"]:
             line(f"{entry['name']}  {provenance(entry, layers)}")
-            line(f"    - {entry['before']}")
-            line(f"    + {entry['after']}")
+            line(f"    - {cut(entry['before'], entry['after'])}")
+            line(f"    + {cut(entry['after'], entry['before'])}")
             if entry["id"] in plan["accepted"]:
                 line(f"    {plan['accepted'][entry['id']]}")
     for model, cell, plan in told["plans"]:

@@ -46,6 +46,8 @@ class Gathered:
         Cell id -> its description.
     counters
         Work done and spared.
+    mixed
+        In which processes that took part differ, where they should be the same.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -53,6 +55,7 @@ class Gathered:
     plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
+    mixed: list[str] = field(default_factory=list)
 
 
 def build_record(
@@ -202,11 +205,12 @@ def _mutants(
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+    left_out = {key: set(plan["sampled_out"]) for key, plan in gathered.plans.items()}
     for (model, mutant), record in found.items():
-        for (other, cell), plan in gathered.plans.items():
+        for (other, cell), sampled_out in left_out.items():
             elsewhere = "device" not in record["stage"].split("+")
             if other == model and cell not in record["cells"] and elsewhere:
-                record["cells"][cell] = _absent_here(mutant, plan)
+                record["cells"][cell] = _absent_here(sampled_out=mutant in sampled_out)
         cells = record["cells"] = dict(sorted(record["cells"].items()))
         scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
         record["divergent"] = len(scored) > 1
@@ -286,11 +290,9 @@ def _cell(
     }
 
 
-def _absent_here(mutant: str, plan: Mapping[str, Any]) -> dict[str, Any]:
-    if mutant in plan["sampled_out"]:
-        reason = "sampled out in this cell"
-    else:
-        reason = "this cell's lowering has no such site"
+def _absent_here(*, sampled_out: bool) -> dict[str, Any]:
+    here = "sampled out in this cell"
+    reason = here if sampled_out else "this cell's lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
     return _cell(empty, [], {"before": "", "after": ""})
 
@@ -351,16 +353,17 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _warnings(gathered: Gathered) -> list[str]:
-    """What is no error, and is to be looked at: accepted mutants that are no more."""
+    """What is no error, and is to be looked at."""
     met: dict[str, bool] = {}
     for plan in gathered.plans.values():
         for entry, covers in plan["accepting"].items():
             met[entry] = met.get(entry, False) or covers
-    return [
+    stale = [
         f"--mutatenn-accept: no mutant is {entry} any more; remove the entry."
         for entry, covers in sorted(met.items())
         if not covers
     ]
+    return stale + sorted(set(gathered.mixed))
 
 
 def _excluded(gathered: Gathered, mutants: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -139,9 +139,9 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
         line(mutant["id"] if own else f"{mutant['id']}  {', '.join(cells)}", red=True)
         if mutant["layer"]:
             weight = f"weight {mutant['weight']} of " if mutant["weight"] else ""
-            line(f"    {_cut(f'{weight}layer ' + mutant['layer'])}")
-        line(f"    - {_cut(there['before'], there['after'])}")
-        line(f"    + {_cut(there['after'], there['before'])}")
+            line(f"    {cut(f'{weight}layer ' + mutant['layer'])}")
+        line(f"    - {cut(there['before'], there['after'])}")
+        line(f"    + {cut(there['after'], there['before'])}")
         if there["infected"] is not None:
             line(f"    {_why(there)}")
         if there["undefined"]:
@@ -225,7 +225,7 @@ def _more(line: Write, count: int) -> None:
         line(f"  ... and {count} more; -v shows all, --mutatenn-report=json:FILE keeps them")
 
 
-def _cut(text: str, other: str = "") -> str:
+def cut(text: str, other: str = "") -> str:
     """A line that fits, cut where it is the same as the other one."""
     if len(text) <= _LINE:
         return text

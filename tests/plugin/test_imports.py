@@ -14,8 +14,8 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 
 # what imports what: a part imports only parts of its own line and of the lines below it
 LAYERS = [
-    ("plugin", "session", "rows", "tally", "fixtures", "scheduling"),
-    ("report", "grid", "selection", "subject", "options", "accepted"),
+    ("plugin", "session", "rows", "tally", "fixtures", "scheduling", "progress"),
+    ("report", "grid", "selection", "subject", "options", "accepted", "place"),
     ("analysis",),
     ("engine",),
     ("devices",),

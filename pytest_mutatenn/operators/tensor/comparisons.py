@@ -105,7 +105,8 @@ def _comparable(node: Any) -> tuple[Any, Any]:
 def _known(parameter: str, word: str, words: Iterable[str]) -> None:
     if word not in words:
         raise MutatennError(
-            f"mutatenn_parameters: threshold_plus_0_5.{parameter} must be one of "
+            "--mutatenn-parameter, or the ini key mutatenn_parameters: "
+            f"threshold_plus_0_5.{parameter} must be one of "
             f"{', '.join(words)}, got {word!r}.{nearest(word, words)}"
         )
 
