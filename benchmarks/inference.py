@@ -62,6 +62,7 @@ def measure(
     list of dict
         For each network: ``model`` (the file's stem), ``threads``, ``seconds_ours`` and
         ``seconds_onnxruntime`` (of one inference), ``ratio``, ``ratios`` (of each turn),
+        ``ratio_best`` (of each one's fastest run, which other work on the machine disturbs least),
         ``difference`` (of the outputs, relative), ``seconds_load`` (compilation and weights)
         and ``steps`` (layer, output shape, seconds).
     """
@@ -109,16 +110,17 @@ def _measure(model: Path, threads: int, repeats: int, steps: int) -> dict[str, A
 
     difference = max(_difference(a, b) for a, b in zip(ours(), theirs(), strict=True))
     turns = [(_turn(ours, repeats), _turn(theirs, repeats)) for _ in range(TURNS)]
-    ratios = [a / b for a, b in turns]
+    ratios = [a[0] / b[0] for a, b in turns]
     slowest = []
     if steps:
         slowest = sorted(_step_seconds(workshop, tensors, repeats), key=lambda s: -s[-1])[:steps]
     return {
         "model": model.stem,
         "threads": threads,
-        "seconds_ours": statistics.median(a for a, _ in turns),
-        "seconds_onnxruntime": statistics.median(b for _, b in turns),
+        "seconds_ours": statistics.median(a[0] for a, _ in turns),
+        "seconds_onnxruntime": statistics.median(b[0] for _, b in turns),
         "ratio": statistics.median(ratios),
+        "ratio_best": min(a[1] for a, _ in turns) / min(b[1] for _, b in turns),
         "ratios": ratios,
         "difference": difference,
         "seconds_load": seconds_load,
@@ -149,8 +151,8 @@ def _step_seconds(workshop: Any, tensors: Sequence[Any], runs: int) -> list[tupl
     return [(s.name, s.outputs[0].shape, m) for s, m in zip(steps, medians, strict=True)]
 
 
-def _turn(run: Callable[[], Any], repeats: int) -> float:
-    """Median seconds of a run, after one to warm up."""
+def _turn(run: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Median and least seconds of a run, after one to warm up."""
     time.sleep(PAUSE)
     start = time.perf_counter()
     run()
@@ -160,7 +162,7 @@ def _turn(run: Callable[[], Any], repeats: int) -> float:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return statistics.median(seconds), min(seconds)
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -219,12 +221,12 @@ def geometric_mean(values: Sequence[float]) -> float:
 def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     """A line for each row, and one for each number of threads."""
     width = max(len(row["model"]) for row in rows)
-    yield f"{'model':{width}}  threads   ours ms    ort ms  ratio  (turns)      difference"
+    yield f"{'model':{width}}  threads   ours ms    ort ms  ratio  (turns)       best  difference"
     for row in rows:
         yield (
             f"{row['model']:{width}}  {row['threads']:7}  {row['seconds_ours'] * 1e3:8.3f}  "
             f"{row['seconds_onnxruntime'] * 1e3:8.3f}  {row['ratio']:5.2f}  "
-            f"({min(row['ratios']):.2f}-{max(row['ratios']):.2f})  {row['difference']:.1e}"
+            f"({min(row['ratios']):.2f}-{max(row['ratios']):.2f})  {row['ratio_best']:5.2f}  {row['difference']:.1e}"
             + ("" if row["difference"] <= TOLERANCE else "  outputs differ")
         )
         for name, shape, seconds in row["steps"]:
