@@ -21,6 +21,8 @@ from tvm.tirx import PrimFunc
 from tvm.tirx.build import split_host_device_mods, tir_to_runtime
 from tvm_ffi.structural import structural_map
 
+from pytest_mutatenn.compiler.vector_math import expand_vector_functions
+
 ENTRY = "main"
 """Symbol under which every compiled kernel is found."""
 
@@ -190,6 +192,8 @@ def generate(func: PrimFunc, target: Target) -> Any:
     tvm.runtime.Module
         The module; its entry is :data:`ENTRY`.
     """
+    if "cpu" in target.keys:
+        func = expand_vector_functions(func)
     module = Sequential(_after_device_stage())(tvm.IRModule({ENTRY: func}))
     host, devices = split_host_device_mods(module)
     _, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")

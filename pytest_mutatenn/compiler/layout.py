@@ -9,6 +9,7 @@ takes it from there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tvm import IRModule, relax
 from tvm.relax import op
@@ -20,6 +21,7 @@ from pytest_mutatenn.compiler.line import (
     operator_name,
     rewrite_main,
     shape_of,
+    uses_of,
 )
 
 __all__ = ["channels_last"]
@@ -95,7 +97,7 @@ def channels_last(module: IRModule) -> IRModule:
     main = module["main"]
     if not any(_is_convolution(binding.value) for binding in bindings_of(main)):
         return module
-    return rewrite_main(module, _Converter(result=main.body.body).visit)
+    return rewrite_main(module, _Converter(main.body.body, _channel_windows(main)).visit)
 
 
 def _is_convolution(expr: relax.Expr) -> bool:
@@ -106,6 +108,61 @@ def _is_convolution(expr: relax.Expr) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _Window:
+    """An average over neighbouring channels, which local response normalisation takes.
+
+    ``inner`` are the values on the way that nothing else reads.
+    """
+
+    data: relax.Var
+    size: int
+    before: int
+    after: int
+    inner: tuple[relax.Var, ...]
+
+
+def _channel_windows(main: relax.Function) -> dict[relax.Var, _Window]:
+    """Find ``squeeze(avg_pool3d(expand_dims(x, 1), [size, 1, 1]), 1)``, TVM's form of it."""
+    definitions = {binding.var: binding.value for binding in bindings_of(main)}
+    readers = uses_of(main)
+    windows = {}
+    for var, squeeze in definitions.items():
+        if operator_name(squeeze) != "relax.squeeze" or _only_axis(squeeze) != 1:
+            continue
+        pool = definitions.get(squeeze.args[0])
+        if operator_name(pool) != "relax.nn.avg_pool3d" or not _is_channel_window(pool):
+            continue
+        expanded = definitions.get(pool.args[0])
+        if operator_name(expanded) != "relax.expand_dims" or _only_axis(expanded) != 1:
+            continue
+        inner = squeeze.args[0], pool.args[0]
+        if any(len(readers.get(value, ())) != 1 for value in inner):
+            continue
+        before, after = int(pool.attrs.padding[0]), int(pool.attrs.padding[3])
+        size = int(pool.attrs.pool_size[0])
+        windows[var] = _Window(expanded.args[0], size, before, after, inner)
+    return windows
+
+
+def _only_axis(call: relax.Call) -> int | None:
+    axes = call.attrs.axis
+    return int(axes[0]) if axes is not None and len(axes) == 1 else None
+
+
+def _is_channel_window(pool: relax.Call) -> bool:
+    attributes = pool.attrs
+    return (
+        attributes.layout == "NCDHW"
+        and [int(size) for size in attributes.pool_size][1:] == [1, 1]
+        and all(int(step) == 1 for step in [*attributes.strides, *attributes.dilation])
+        and [int(p) for p in attributes.padding][1:3] == [0, 0]
+        and [int(p) for p in attributes.padding][4:] == [0, 0]
+        and bool(attributes.count_include_pad)
+        and not attributes.ceil_mode
+    )
+
+
 class _Converter:
     """Walks the line and knows which of its values exist as NHWC, and where.
 
@@ -113,18 +170,27 @@ class _Converter:
     ----------
     result
         The function's result, which must come out as it was.
+    windows
+        Squeeze -> pooling over channels, as :func:`_channel_windows` finds them.
     """
 
-    def __init__(self, result: relax.Expr) -> None:
+    def __init__(self, result: relax.Expr, windows: dict[relax.Var, _Window]) -> None:
         self._result = result
         self._last: dict[relax.Expr, relax.Expr] = {}
         # NHWC alone: the builder's value of these is a stand-in until someone asks for NCHW
         self._only_last: set[relax.Expr] = set()
+        self._windows = windows
 
     def visit(self, builder: LineBuilder, binding: relax.VarBinding) -> relax.Expr:
         """Emit one binding in the layout that suits it."""
         var, value = binding.var, binding.value
-        converted = self._converted(builder, value)
+        for window in self._windows.values():
+            if var in window.inner and window.data in self._last:
+                return self._last[window.data]  # a stand-in: the squeeze alone reads it
+        if var in self._windows and self._windows[var].data in self._last:
+            converted = self._pooled(self._windows[var])
+        else:
+            converted = self._converted(builder, value)
         if converted is None:
             return self._kept(builder, binding)
         if var.same_as(self._result):
@@ -229,6 +295,16 @@ class _Converter:
             axes = [_CHANNELS_FIRST_AXIS_IN_LAST[int(axis) % 4] for axis in attributes.axis]
             return _REDUCTIONS[name](data, axes, True)
         return None
+
+    def _pooled(self, window: _Window) -> relax.Expr:
+        """Pool over the channels, which as NHWC are what NCHW calls the columns."""
+        return op.nn.avg_pool2d(
+            self._last[window.data],
+            [1, window.size],
+            [1, 1],
+            [0, window.before, 0, window.after],
+            count_include_pad=True,
+        )
 
     def _binary(self, builder: LineBuilder, value: relax.Call) -> relax.Expr | None:
         shapes = [shape_of(argument) for argument in value.args]

@@ -22,7 +22,8 @@ from pytest_mutatenn.compiler.tiling import ConvolutionTile, Fit, convolution_ti
 __all__ = ["BLOCKED", "COLUMNS", "LANES", "PACKED_OPERATORS"]
 
 LANES, COLUMNS, BLOCKED = "mutatenn_lanes", "mutatenn_columns", "mutatenn_blocked"
-"""Annotations of a block: its tile, and whether the result keeps blocks and lanes as two axes."""
+"""Annotations of a block: its tile, and of a result that keeps blocks and lanes as two axes, in how
+many groups the blocks lie; 0 of any other result."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,9 @@ class _Convolution:
         return lambda channel: data[n, row, column, channel]
 
 
-def _annotations(tile: ConvolutionTile) -> dict[str, int]:
-    return {LANES: tile.lanes, COLUMNS: tile.columns, BLOCKED: int(tile.fit is Fit.PAD)}
+def _annotations(tile: ConvolutionTile, groups: int = 1) -> dict[str, int]:
+    blocked = groups if tile.fit is Fit.PAD else 0
+    return {LANES: tile.lanes, COLUMNS: tile.columns, BLOCKED: blocked}
 
 
 def _convolution(builder: relax.BlockBuilder, call: relax.Call) -> relax.Expr:
@@ -153,7 +155,7 @@ def _packed_convolution(
     lanes, groups = tile.lanes, numbers.groups
     group_inputs, group_outputs = numbers.inputs_per_group, numbers.outputs // groups
     blocks = -(-group_outputs // lanes)
-    annotations = _annotations(tile)
+    annotations = _annotations(tile, groups)
 
     def pack(weights: te.Tensor) -> te.Tensor:
         def element(
@@ -194,17 +196,18 @@ def _packed_convolution(
             result = te.compute(
                 (*rows, width, groups * blocks, lanes), block, name="conv", attrs=annotations
             )
-            return te.compute(
-                (*rows, numbers.output_width, numbers.outputs),
-                lambda n, y, x, c: result[
-                    n,
-                    y,
-                    x,
-                    c // group_outputs * blocks + c % group_outputs // lanes,
-                    c % group_outputs % lanes,
-                ],
-                name="slice",
-            )
+
+            def cut(n: tirx.Var, y: tirx.Var, x: tirx.Var, c: tirx.Var) -> tirx.PrimExpr:
+                # written as simply as can be, so that TVM sees which row needs which
+                if groups == 1:
+                    return result[n, y, x, c // lanes, c % lanes]
+                if blocks == 1:
+                    return result[n, y, x, c // group_outputs, c % group_outputs]
+                channel = c % group_outputs
+                block = c // group_outputs * blocks + channel // lanes
+                return result[n, y, x, block, channel % lanes]
+
+            return te.compute((*rows, numbers.output_width, numbers.outputs), cut, name="slice")
         result = te.compute(
             (*rows, width, groups * blocks * lanes),
             lambda n, y, x, c: block(n, y, x, c // lanes, c % lanes),

@@ -105,10 +105,11 @@ class Kernel:
                 with suppress(ScheduleError):
                     self.schedule.compute_inline(block)
 
-    def vectorise(self, loop: Loop, limit: int = 64) -> None:
+    def vectorise(self, loop: Loop, limit: int = 64, least: int = 4) -> None:
         """Vectorise a loop by the largest power of two that divides it; unroll what is outside.
 
-        Other widths are legal and ten times slower. A loop of odd extent is left to LLVM.
+        Other widths are legal and ten times slower. Of a loop of odd extent, or where vectors
+        would have fewer than `least` lanes, nothing changes.
         """
         extent = self.extent(loop)
         lanes = min(power_of_two_part(extent), limit)
@@ -116,7 +117,7 @@ class Kernel:
             return
         if lanes == extent:
             self.schedule.vectorize(loop)
-        elif lanes >= 4:
+        elif lanes >= least:
             outer, inner = self.schedule.split(loop, [None, lanes])
             if extent // lanes <= 8:
                 self.schedule.unroll(outer)

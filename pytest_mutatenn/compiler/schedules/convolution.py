@@ -5,10 +5,12 @@ from __future__ import annotations
 from tvm.tirx import PrimFunc
 
 from pytest_mutatenn.compiler.packing import BLOCKED, COLUMNS, LANES
-from pytest_mutatenn.compiler.schedules.base import Kernel
+from pytest_mutatenn.compiler.schedules.base import Block, Kernel, Loop
 from pytest_mutatenn.compiler.schedules.elementwise import spread
 
 __all__ = ["convolution"]
+
+_MIN_ROWS = 8
 
 
 def convolution(func: PrimFunc) -> Kernel | None:
@@ -24,7 +26,7 @@ def convolution(func: PrimFunc) -> Kernel | None:
     if block is None or kernel.name(block) not in ("conv", "dense"):
         return None
     lanes, columns = kernel.annotation(block, LANES), kernel.annotation(block, COLUMNS)
-    blocked = bool(kernel.annotation(block, BLOCKED))
+    blocked = kernel.annotation(block, BLOCKED)
     padding = {kernel.name(producer) for producer in kernel.producers(block)}
     kernel.inline(lambda candidate: kernel.name(candidate) not in padding)
     schedule = kernel.schedule
@@ -43,11 +45,15 @@ def convolution(func: PrimFunc) -> Kernel | None:
     if tail is None:
         return None
     tiles, column = schedule.split(rows[-1], [None, columns])
-    schedule.reorder(channel_block, *rows[:-1], tiles, *reduction, column, lane)
-    if len(reduction) == 1:
-        task = place = schedule.fuse(channel_block, *rows[:-1], tiles)
+    by_row = blocked and kernel.work(rows[:-1]) >= _MIN_ROWS
+    outer = [*rows[:-1], channel_block] if by_row else [channel_block, *rows[:-1]]
+    schedule.reorder(*outer, tiles, *reduction, column, lane)
+    if by_row:
+        task, place = schedule.fuse(*rows[:-1]), tiles
+    elif len(reduction) == 1:
+        task = place = schedule.fuse(*outer, tiles)
     else:
-        task, place = schedule.fuse(channel_block, *rows[:-1]), tiles
+        task, place = schedule.fuse(*outer), tiles
 
     if blocked:
         schedule.reverse_compute_at(tail, place, preserve_unit_loops=True)
@@ -55,8 +61,11 @@ def convolution(func: PrimFunc) -> Kernel | None:
         kernel.vectorise(inner)
         schedule.unroll(row)
         for reader in readers:
-            # cut out of its blocks in a pass of its own: a tile may straddle the cut
-            spread(kernel, reader, vectorised=False)
+            if by_row:
+                _cut(kernel, reader, task, blocked)
+            else:
+                # cut out of its blocks in a pass of its own: a tile may straddle the cut
+                spread(kernel, reader, vectorised=False)
     else:
         kernel.attach_tail(block, tail, place)
     kernel.place_padding(padding, task)
@@ -65,3 +74,13 @@ def convolution(func: PrimFunc) -> Kernel | None:
     kernel.vectorise(lane)
     schedule.decompose_reduction(block, reduction[0])
     return kernel
+
+
+def _cut(kernel: Kernel, reader: Block, task: Loop, groups: int) -> None:
+    """Cut each row out of its blocks as soon as it is done, group by group."""
+    schedule = kernel.schedule
+    schedule.reverse_compute_at(reader, task, preserve_unit_loops=True)
+    channels = schedule.get_loops(reader)[-1]
+    if kernel.extent(channels) % groups == 0:
+        _, channels = schedule.split(channels, [groups, None])
+    kernel.vectorise(channels, least=2)
