@@ -27,15 +27,18 @@ from pytest_mutatenn.operators.registry import Operator
 class KernelChange:
     """A change of the kernels of a layer, or of a kernel at the device stage.
 
-    ``kernel`` is the PrimFunc's name; ``number`` counts from 1 over the place.
+    ``kernel`` is the PrimFunc's name, ``body`` its body; ``number`` counts from 1 over the place.
     """
 
     place: str
     number: int
     kernel: str
     change: sites.Change
-    before: str
-    after: str
+    body: Any
+
+    def lines(self) -> tuple[str, str]:
+        """The line of TVMScript that changes, before and after."""
+        return self.change.lines(self.body)
 
 
 @dataclass(eq=False)
@@ -136,6 +139,11 @@ class Lowering:
         )
         return replace(program, steps=steps, kernels=kernels)
 
+    def ready(self) -> None:
+        """Compute what every mutant needs."""
+        self.groups()
+        _ = self._callees
+
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """First layer -> all layers whose kernels are the same code, by the O0 lowering.
 
@@ -167,8 +175,7 @@ class Lowering:
         for name in legalised.kernels.get(layer, ()):
             body = legalised.module[name].body
             for change in sites.changes(op, body):
-                before, after = change.lines(body)
-                found.append(KernelChange(layer, len(found) + 1, name, change, before, after))
+                found.append(KernelChange(layer, len(found) + 1, name, change, body))
         return found
 
     def mutate_graph(self, parts: Sequence[Part]) -> tuple[IRModule, list[graph.GraphChange]]:
@@ -281,7 +288,7 @@ def mutant_program(
         legalised = lowering.to_kernels(module)
         lines += [(change.before, change.after) for change in changed]
     kernels, made = lowering.mutate_kernels(of_kernels, legalised)
-    lines += [(change.before, change.after) for change in made]
+    lines += [change.lines() for change in made]
     if legalised is None:
         return lowering.with_kernels(kernels), lines
     return lowering.to_program(legalised.changed(kernels) if kernels else legalised), lines

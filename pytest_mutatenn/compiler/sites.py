@@ -163,9 +163,11 @@ _KINDS: dict[Any, _Kind] = {
 }
 
 # statements whose own expressions make up one line of TVMScript
-_LINES = (
-    *(tirx.BufferStore, tirx.Bind, tirx.Evaluate),
-    *(tirx.IfThenElse, tirx.For, tirx.While, tirx.AttrStmt),
+_LINES = frozenset(
+    {
+        *(tirx.BufferStore, tirx.Bind, tirx.Evaluate),
+        *(tirx.IfThenElse, tirx.For, tirx.While, tirx.AttrStmt),
+    }
 )
 
 _DECLARATION = re.compile(r"\w+ = T\.(Buffer\(.*\)|\w+\(\))")
@@ -204,7 +206,7 @@ def walk(root: Any) -> Iterator[Place]:
             for i in range(len(children) - 1, -1, -1):
                 child, role = children[i]
                 path = (*place.path, i)
-                statement = path if isinstance(child, _LINES) else place.statement
+                statement = path if type(child) in _LINES else place.statement
                 part = _part(place, i)
                 stack.append(Place(path, child, role or place.role, statement, threaded, part))
 

@@ -137,9 +137,9 @@ class Engine:
             self.store.remove(self._scratch)
             self._scratch = None
 
-    def fork(self) -> Child:
+    def fork(self, mutant: str | None = None) -> Child:
         """Fork a child that can make and run one mutant, or run the baseline."""
-        return self.zygote().fork(self.limits.memory)
+        return self.zygote().fork(self.limits.memory, mutant or "")
 
     # -- mutants ------------------------------------------------------------------------------
 

@@ -133,13 +133,12 @@ def _kernel_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found
     lowering = workshop.canonical
     for first, layers in workshop.lowering.groups().items():
         for change in lowering.kernel_changes(op, first):
-            lines = change.before, change.after
             spot = f"{change.kernel} {change.change.place.path}"
-            yield _found("kernel", op, Site(first, change.number), lines, layers, spot)
+            yield _found("kernel", op, Site(first, change.number), change.lines(), layers, spot)
 
 
 def _device_sites(workshop: Workshop, op: Operator, seed: int) -> Iterator[Found]:
-    for kernel in workshop.device_kernels():
+    for kernel in workshop.device_kernels:
         body = workshop.device_stage(kernel.kernels[0], workshop.baseline.program).body
         for number, change in enumerate(changes(op, body), 1):
             site, spot = Site(kernel.name, number), str(change.place.path)

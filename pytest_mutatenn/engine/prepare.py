@@ -117,7 +117,7 @@ def _device_changes(
     """What the parts change in the kernels of a program at the device stage."""
     by_kernel: OnDevice = {}
     of_device = [part for part in parts if part[0].stage == "device"]
-    named = {kernel.name: kernel for kernel in workshop.device_kernels()} if of_device else {}
+    named = {kernel.name: kernel for kernel in workshop.device_kernels} if of_device else {}
     for mutant, op in of_device:
         everything = []
         for name in wanted_places(mutant, named):
@@ -162,7 +162,7 @@ def _compiled(
     changes = changes or {}
     compiled = {}
     for name, func in program.kernels.items():
-        known = None if name in changes else workshop.code_of.get(func)
+        known = workshop.known_code(func) if name not in changes else None
         compiled[name] = (
             (known, Path())
             if known is not None
@@ -201,8 +201,9 @@ def _loaded(
     code = {name: digest for name, (digest, _) in compiled.items()}
     base = workshop.baseline
     ours = {digest: base.kernels[name] for name, digest in base.code.items()}
+    shared = ours if workshop.order.incremental else {}
     kernels = {
-        name: ours.get(digest) or workshop.device.load(path, guard=True)
+        name: shared.get(digest) or workshop.device.load(path, guard=True)
         for name, (digest, path) in compiled.items()
     }
     leaves = _leaves(workshop, program)

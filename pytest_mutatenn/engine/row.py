@@ -53,7 +53,7 @@ class Row:
         if self._failure is not None:
             return self._failure
         if self._child is None:
-            self._child = self._engine.fork()
+            self._child = self._engine.fork(self._mutant)
         reply = self._child.ask(request, *args, **options)
         if isinstance(reply, Failure):
             self._failure = reply

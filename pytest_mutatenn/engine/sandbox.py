@@ -114,19 +114,22 @@ class Zygote:
             _raise(reply)
         return dict(reply)
 
-    def fork(self, memory_limit: int) -> Child:
+    def fork(self, memory_limit: int, mutant: str = "") -> Child:
         """Fork a child.
 
         Parameters
         ----------
         memory_limit
             What the child may allocate beyond what the zygote has, in bytes.
+        mutant
+            The mutant that it will make, if it is to make one.
         """
         ours, theirs = socket.socketpair()
         errors = os.memfd_create("mutatenn-child")
         with theirs:
             reply = self._ask(
-                {"do": "fork", "memory_limit": memory_limit}, fds=[theirs.fileno(), errors]
+                {"do": "fork", "memory_limit": memory_limit, "mutant": mutant},
+                fds=[theirs.fileno(), errors],
             )
         child = Child(self, reply["pid"], ours, errors, memory_limit)
         self._children.append(child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pytest_mutatenn.compiler import sites
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.kernel import ir_digest, to_device_stage, without_names, without_units
 from pytest_mutatenn.compiler.lower import Lowering
+from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
@@ -101,8 +103,9 @@ class Workshop:
         )
         self.target = self.device.target(fast_math=self.opt.includes("FastMath"))
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
-        self.lowering = Lowering(self.model, self.opt, self.target)
+        self.lowering = Lowering(self.model, self.opt, self.target, order.incremental)
         self._device_stage: dict[str, Any] = {}
+        self._codes: dict[Any, str] = {}
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
         self._code: dict[str, tuple[str, Path]] = {}
 
@@ -130,10 +133,18 @@ class Workshop:
             leaves,
         )
         self.digest = program.digest(self.baseline.code, leaves)
-        self.code_of = {func: self.baseline.code[name] for name, func in program.kernels.items()}
+        if self.order.incremental:
+            self._codes = {func: self.baseline.code[name] for name, func in program.kernels.items()}
         self.run = BaselineRun(self.baseline)
         self.run.load_constants()
-        self.lowering.groups()  # every child would compute them anew
+        self.lowering.ready()  # every child would compute it anew
+        # a collection in a child would touch, and so copy, all that it shares with this process
+        gc.collect()
+        gc.freeze()
+
+    def known_code(self, func: Any) -> str | None:
+        """Digest of the code of a kernel that is one of the baseline's, the very object."""
+        return self._codes.get(func)
 
     def compile(
         self, name: str, changes: list[sites.Change] | None, program: Program
@@ -169,6 +180,8 @@ class Workshop:
         return digest
 
     def _built(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
+        if not self.order.incremental and hasattr(self, "baseline"):
+            return self._generate(key, lowered)
         if key not in self._code:
             self._code[key] = self._build(key, lowered)
         else:
@@ -182,6 +195,9 @@ class Workshop:
             if path is not None:
                 self.counters.kernels_reused += 1
                 return entry["code"], path
+        return self._generate(key, lowered)
+
+    def _generate(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
         emitted, library = self.device.compile(lowered(), self.target)
         file = self.store.put_file("code", library, ".so")
         code = hashlib.sha256(emitted).hexdigest()
@@ -197,6 +213,18 @@ class Workshop:
         key = combine("tool", ir_digest(func, self.target), self.device.fingerprint())
         return self._built(key, lambda: to_device_stage(func, self.target))[1]
 
+    def expect(self, text: str) -> None:
+        """Do what other mutants of a kernel need too, before a child is forked for one of them.
+
+        Nothing of the mutant is made, and nothing that it could go wrong with.
+        """
+        mutant = Mutant.parse(text)
+        named = {kernel.name: kernel.kernels[0] for kernel in self.device_kernels}
+        for part in mutant.parts:
+            for site in part.sites if part.stage == "device" and self.order.incremental else ():
+                if site.place in named:
+                    self.device_stage(named[site.place], self.baseline.program)
+
     def lower(self, func: Any) -> Any:
         """Schedule a kernel and lower it to the device stage."""
         return to_device_stage(schedule(func, self.opt, self.target), self.target)
@@ -209,6 +237,7 @@ class Workshop:
             self._device_stage[key] = self.lower(func)
         return self._device_stage[key]
 
+    @cached_property
     def device_kernels(self) -> list[DeviceKernel]:
         """The baseline's kernels, one for each code, in the order in which they first run."""
         program = self.baseline.program

@@ -183,6 +183,8 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
         request, _, fds = wire.receive(sock)
         if request["do"] == "fork":
             child, errors = fds
+            with contextlib.suppress(Exception):  # the child will meet it, and say so
+                workshop.expect(request["mutant"])
             pid = os.fork()
             if pid == 0:
                 sock.close()

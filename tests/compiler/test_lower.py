@@ -52,7 +52,7 @@ def code(found):
 def listed(lowering, name):
     """(id, before, after) of every kernel site of the operator."""
     return [
-        (f"kernel.{name}@{change.place}#{change.number}", change.before, change.after)
+        (f"kernel.{name}@{change.place}#{change.number}", *change.lines())
         for first in lowering.groups()
         for change in lowering.kernel_changes(OPERATORS[name], first)
     ]
@@ -179,10 +179,10 @@ class TestMutants:
         op = OPERATORS["max_to_min"]
         everything = listed(lowerings[0], op.name)
         _, chosen = lowerings[0].mutate_kernels([(Mutant.parse("kernel.max_to_min@sweep"), op)])
-        assert [c.before for c in chosen] == [before for _, before, _ in everything]
+        assert [c.lines()[0] for c in chosen] == [before for _, before, _ in everything]
         window = Mutant.parse("kernel.max_to_min@sweep:1:2")
         _, chosen = lowerings[0].mutate_kernels([(window, op)])
-        assert [c.before for c in chosen] == [everything[1][1]]
+        assert [c.lines()[0] for c in chosen] == [everything[1][1]]
 
     def test_several_sites(self, lowerings):
         text = "kernel.max_to_min@clip#1+clip_1#1"
