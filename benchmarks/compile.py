@@ -19,11 +19,10 @@ from benchmarks.common import (
     Bench,
     Line,
     Result,
-    Worker,
     median,
     quantile,
-    serve,
 )
+from benchmarks.worker import Worker, serve
 
 LEVELS = (2, 3)
 STAGES = ("kernel", "device")

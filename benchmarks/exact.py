@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.common import NETWORKS, Bench, Line, Project, Result, Run
+from benchmarks.common import NETWORKS, Bench, Line, Result
+from benchmarks.runs import Project, Run
 
 WITHOUT = "--mutatenn-no-incremental"
 MEASURED = ("digits", "mlperf_resnet8_bn", "coral_mobilenetv1_025_128")

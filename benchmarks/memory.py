@@ -22,13 +22,12 @@ from benchmarks.common import (
     Bench,
     BenchmarkError,
     Line,
-    Project,
     Result,
-    Run,
     environment,
     has_module,
     varied,
 )
+from benchmarks.runs import Project, Run
 
 NETWORK = "coral_mobilenetv2_100_224"
 SIDE = 224

@@ -24,7 +24,7 @@ from tvm.relax.expr_functor import PyExprMutator, mutator
 from tvm.relax.frontend.onnx import from_onnx
 from tvm_ffi.structural import structural_map, structural_walk
 
-from benchmarks.common import serve
+from benchmarks.worker import serve
 
 LAYERS = {
     "relax.add": "relax.subtract",

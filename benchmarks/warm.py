@@ -10,12 +10,12 @@ from benchmarks.common import (
     Bench,
     BenchmarkError,
     Line,
-    Project,
     Result,
     counts,
     environment,
     median,
 )
+from benchmarks.runs import Project
 
 NETWORK = "mlperf_resnet8_bn"
 TESTS = 2

@@ -7,11 +7,11 @@ from benchmarks.common import (
     Bench,
     BenchmarkError,
     Line,
-    Project,
     Result,
     has_module,
     median,
 )
+from benchmarks.runs import Project
 
 NETWORK = "mlperf_resnet8_bn"
 
