@@ -3,8 +3,8 @@
     python -m benchmarks --models ../shared/models --images ../shared/images \
         --json speed.json --table speed.md
 
-Progress goes to standard error. A part that is done is written at once, so that a run can be
-interrupted; parts that a JSON file of an earlier run has, and that are not asked for, stay in it.
+Progress goes to standard error. A part that ends is written at once, also when it is interrupted;
+parts that a JSON file of an earlier run has, and that are not asked for, stay in it.
 """
 
 from __future__ import annotations
@@ -61,26 +61,29 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def measure(part: str, bench: Bench) -> dict[str, Any]:
-    """Measure one part; a part that cannot be is a result with its ``error``."""
+    """Measure one part; of one that cannot be, what it has until then, and the ``error``."""
+    result = Result()
     found: dict[str, Any] = {"host": host(), "quick": bench.quick}
     start = time.perf_counter()
     try:
-        module = importlib.import_module(f"benchmarks.{_MODULES.get(part, part)}")
-        result: Result = module.run(bench)
-        found["lines"] = [line.as_dict() for line in result.lines]
-        found["settings"] = result.settings
-        found["notes"] = result.notes
-        found["samples"] = result.samples
+        importlib.import_module(f"benchmarks.{_MODULES.get(part, part)}").run(bench, result)
     except BenchmarkError as error:
         found["error"] = str(error)
+    except KeyboardInterrupt:
+        found["error"] = INTERRUPTED
     except Exception as error:
         found["error"] = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
     found["seconds"] = time.perf_counter() - start
+    found["lines"] = [line.as_dict() for line in result.lines]
+    found["settings"] = result.settings
+    found["notes"] = result.notes
+    found["samples"] = result.samples
     if "error" in found:
         bench.say(f"{part}: {found['error']}")
     return found
 
 
+INTERRUPTED = "interrupted"
 # the module of that name is what measures; its own interface is wider than a part's
 _MODULES = {"inference": "inference_part"}
 
@@ -115,7 +118,7 @@ def write(options: argparse.Namespace, parts: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and write; 1 if a part could not be measured."""
+    """Measure and write; 1 if a part could not be measured, 130 if interrupted."""
     options = parse(arguments)
     parts = earlier(options.json)
     failed = False
@@ -128,6 +131,8 @@ def main(arguments: Sequence[str]) -> int:
                 parts[part] = measure(part, bench)
             failed |= "error" in parts[part]
             write(options, parts)
+            if parts[part].get("error") == INTERRUPTED:
+                return 130
     return int(failed)
 
 

@@ -123,9 +123,12 @@ class Line:
 
 @dataclass
 class Result:
-    """What a part found: the table's lines, how it was set, every raw sample, and remarks."""
+    """What a part found: how it was set, the table's lines, every raw sample, and remarks.
 
-    settings: dict[str, Any]
+    A part is a module with ``run(bench, result)``; what it has put there stays if it fails later.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -29,7 +29,7 @@ STAGES = ("kernel", "device")
 MEDIAN_MS, HIGH_MS = 50.0, 120.0
 
 
-def run(bench: Bench) -> Result:
+def run(bench: Bench, result: Result) -> None:
     """Measure."""
     names = [name for name in NETWORKS if name != "digits"]
     settings = {
@@ -37,7 +37,7 @@ def run(bench: Bench) -> Result:
         "opt levels": list(LEVELS),
         "mutants a network, stage and level": bench.pick(25, 3),
     }
-    result = Result(settings)
+    result.settings.update(settings)
     for name in settings["networks"]:
         for level in LEVELS:
             bench.say(f"compile: {name} O{level}")
@@ -69,7 +69,6 @@ def run(bench: Bench) -> Result:
                 result.notes.append(f"{name} O{level}: no kernel of its mutants was a new one")
                 continue
             result.lines.append(Line(f"O{level}: {name}: median", median(there), "ms"))
-    return result
 
 
 def make(request: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ MEASURED = ("mlperf_resnet8_bn", "coral_mobilenetv1_025_128", "coral_mobilenetv2
 LEVELS = (2, 3)
 
 
-def run(bench: Bench) -> Result:
+def run(bench: Bench, result: Result) -> None:
     """Measure."""
     settings = {
         "networks": list(bench.pick(MEASURED, MEASURED[:1])),
@@ -30,10 +30,10 @@ def run(bench: Bench) -> Result:
         "rebuilds a round": bench.pick(4, 2),
     }
     names, notes = suites()
-    result = Result(settings, notes=notes)
+    result.settings.update(settings)
+    result.notes += notes
     for network in settings["networks"]:
         _network(bench, network, names, result)
-    return result
 
 
 def _network(bench: Bench, name: str, names: list[str], result: Result) -> None:

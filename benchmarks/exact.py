@@ -11,7 +11,7 @@ WITHOUT = "--mutatenn-no-incremental"
 MEASURED = ("digits", "mlperf_resnet8_bn", "coral_mobilenetv1_025_128")
 
 
-def run(bench: Bench) -> Result:
+def run(bench: Bench, result: Result) -> None:
     """Measure."""
     names = bench.pick(MEASURED, MEASURED[:1])
     settings = {
@@ -19,7 +19,7 @@ def run(bench: Bench) -> Result:
         "mutants": bench.pick(510, 12),
         "without": WITHOUT,
     }
-    result = Result(settings)
+    result.settings.update(settings)
     compared = differing = 0
     for name in names:
         project = Project(bench, NETWORKS[name])
@@ -50,7 +50,6 @@ def run(bench: Bench) -> Result:
         Line("mutants compared", compared, "mutants", wanted, at_least=True),
         Line("mutants with another verdict or killer", differing, "mutants", 0),
     ]
-    return result
 
 
 def differences(one: Run, other: Run) -> list[str]:

@@ -6,7 +6,8 @@ default pipeline, and every input run through the virtual machine. In its favour
 and imports, the first lowering, and the comparison of outputs are not counted.
 
 Run as a worker: the first request names the ``model`` and the ``inputs``, an .npy of shape
-``(n, *shape)``; each further one a ``seed``, and the answer is what that mutant took.
+``(n, *shape)``, and the answer has the unmutated network's ``scores`` of the first input; each
+further one has a ``seed``, and the answer is what that mutant took.
 """
 
 from __future__ import annotations
@@ -87,6 +88,7 @@ class Rebuild:
             if isinstance(func, tirx.PrimFunc):
                 name = variable.name_hint
                 self.mutants += [(name, n) for n in range(len(self._products(func)))]
+        self.run(None)
 
     @staticmethod
     def _products(func: Any) -> list[Any]:
@@ -123,21 +125,26 @@ class Rebuild:
         return module
 
     def run(self, mutant: tuple[str, int] | None) -> dict[str, Any]:
-        """Change, compile and run the network; ``compile``, ``run`` and ``total`` in seconds."""
+        """Change, compile and run the network; ``compile``, ``run`` and ``total`` in seconds.
+
+        ``differs`` says whether any output is not what the unmutated network gives.
+        """
         start = time.perf_counter()
         module = self.module if mutant is None else self.changed(mutant)
         executable = relax.build(module, target=self.target)
         machine = relax.VirtualMachine(executable, tvm.cpu())
         built = time.perf_counter()
-        outputs = [machine["main"](sample) for sample in self.inputs]
+        results = [machine["main"](sample) for sample in self.inputs]
         done = time.perf_counter()
-        first = outputs[0]
-        self.output = (first if hasattr(first, "numpy") else first[0]).numpy()
+        outputs = np.stack([(r if hasattr(r, "numpy") else r[0]).numpy() for r in results])
+        if mutant is None:
+            self.outputs = outputs
         return {
             "mutant": "none" if mutant is None else f"{mutant[0] or 'graph'}#{mutant[1]}",
             "compile": built - start,
             "run": done - built,
             "total": done - start,
+            "differs": not np.array_equal(outputs, self.outputs),
         }
 
     def drawn(self, seed: int) -> tuple[str, int]:
@@ -156,7 +163,7 @@ def main() -> None:
         if "model" in request:
             rebuild = Rebuild(Path(request["model"]), np.load(request["inputs"]))
             found[:] = [rebuild]
-            return {"mutants": len(rebuild.mutants)}
+            return {"mutants": len(rebuild.mutants), "scores": rebuild.outputs[0].tolist()}
         return found[0].run(found[0].drawn(request["seed"]))
 
     serve(answer)

@@ -18,7 +18,7 @@ LEVELS = (0, 1, 2, 3)
 """The largest number of mutants takes the mutants of several opt levels."""
 
 
-def run(bench: Bench) -> Result:
+def run(bench: Bench, result: Result) -> None:
     """Measure."""
     settings = {
         "inputs": list(bench.pick((1, 10, 100, 1000), (1, 10))),
@@ -26,12 +26,11 @@ def run(bench: Bench) -> Result:
         "mutants": list(bench.pick((10, 100, 1000, 10000), (10, 20))),
         "networks": f"{NETWORK} (inputs), {SMALL} (mutants, opt levels {LEVELS}, operators all)",
     }
-    result = Result(settings)
+    result.settings.update(settings)
     if bench.quick:
         result.notes.append("--quick: 100 and 1000 inputs, and 100 mutants and more, are left out")
     _inputs(bench, result)
     _mutants(bench, result)
-    return result
 
 
 def _inputs(bench: Bench, result: Result) -> None:

@@ -23,7 +23,7 @@ def _lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for part, result in parts.items():
         if "error" in result:
             first = str(result["error"]).strip().splitlines()[0]
-            yield f"| {part} | not measured: {escaped(first)} | | | |"
+            yield f"| {part} | not measured, or not to its end: {escaped(first)} | | | |"
         for line in result.get("lines", ()):
             yield (
                 f"| {part} | {escaped(line['what'])} | {number(line['value'], line['unit'])} | "

@@ -24,7 +24,7 @@ IDLE = ("kernels_compiled", "evaluations_run", "steps_run")
 """Counters of the report that stay at nothing when nothing is compiled and nothing is run."""
 
 
-def run(bench: Bench) -> Result:
+def run(bench: Bench, result: Result) -> None:
     """Measure."""
     rows = bench.pick(5000, 60)
     settings = {
@@ -33,7 +33,7 @@ def run(bench: Bench) -> Result:
         "rows wanted": rows,
         "repeats": bench.pick(5, 2),
     }
-    result = Result(settings)
+    result.settings.update(settings)
     project = Project(bench, NETWORKS[NETWORK])
     store = project.store()
     options = ("--mutatenn-operators=all", f"--mutatenn-sample={rows // TESTS - CHECKS}")
@@ -56,7 +56,7 @@ def run(bench: Bench) -> Result:
     collected = median(s["seconds"] for s in result.samples if s["what"] == "collect")
     # the targets are for 5000 rows, and for no fewer
     whole = number >= 5000
-    result.lines = [
+    result.lines += [
         Line("rows", number, "rows", 5000 if not bench.quick else None, at_least=True),
         Line("first run", cold.seconds, "s"),
         Line("the same run again", warm, "s", 15.0 if whole else None),
@@ -65,7 +65,6 @@ def run(bench: Bench) -> Result:
         Line("--collect-only -q", number / collected, "rows/s"),
     ]
     result.notes.append(f"warm runs: {', '.join(IDLE)} all 0, by the counters of their reports")
-    return result
 
 
 def collect(project: Project, command: list[str]) -> dict[str, float]:

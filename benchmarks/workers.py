@@ -16,7 +16,7 @@ from benchmarks.runs import Project
 NETWORK = "mlperf_resnet8_bn"
 
 
-def run(bench: Bench) -> Result:
+def run(bench: Bench, result: Result) -> None:
     """Measure."""
     if not has_module("xdist"):
         raise BenchmarkError("it needs pytest-xdist: pip install '.[xdist]'")
@@ -25,7 +25,7 @@ def run(bench: Bench) -> Result:
         "mutants": bench.pick(300, 12),
         "rounds": bench.pick(5, 1),
     }
-    result = Result(settings)
+    result.settings.update(settings)
     project = Project(bench, NETWORKS[NETWORK])
     found: dict[int, list[float]] = {0: [], 2: []}
     verdicts = set()
@@ -40,11 +40,10 @@ def run(bench: Bench) -> Result:
     if len(verdicts) > 1:
         raise BenchmarkError(f"verdicts differ between runs: {sorted(verdicts)}")
     pairs = [none / two for none, two in zip(found[0], found[2], strict=True)]
-    result.lines = [
+    result.lines += [
         Line("-n 0", median(found[0]), "s"),
         Line("-n 2", median(found[2]), "s"),
         # what two workers give depends on the mutants: of few, most of the time is the baseline's
         Line("-n 0 / -n 2, median of pairs", median(pairs), "x",
              None if bench.quick else 1.7, at_least=True),
     ]  # fmt: skip
-    return result

@@ -1,6 +1,7 @@
 """What of the benchmarks is no measurement: arguments, figures, the table, the files."""
 
 import ast
+import contextlib
 import json
 import os
 import subprocess
@@ -8,13 +9,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import exact, marginal, memory, table
-from benchmarks.common import NETWORKS, Bench, BenchmarkError, Line, Result, quantile, varied
+from benchmarks.common import NETWORKS, Bench, BenchmarkError, Line, quantile, varied
 from benchmarks.marginal import Marginal
 from benchmarks.runs import SUITES, Project, Run, suite_text
+from benchmarks.worker import Worker
 
 HOST = {
     "started": "today",
@@ -172,6 +175,35 @@ RESULTS = {
 }
 
 
+class TestRebuild:
+    @pytest.fixture
+    def digits(self, examples, tmp_path):
+        """The network, and three of its inputs."""
+        images = np.load(examples / "digits.npz")["images"][:3]
+        inputs = (images.reshape(3, 1, 1, 8, 8) / 16).astype(np.float32)
+        np.save(tmp_path / "inputs.npy", inputs)
+        return examples / "digits.onnx", tmp_path / "inputs.npy", inputs
+
+    def test_the_network_is_right_and_its_mutants_are_others(self, digits):
+        model, file, inputs = digits
+        worker = Worker("rebuild")
+        with contextlib.closing(worker):
+            first = worker.ask(model=str(model), inputs=str(file))
+            found = [worker.ask(seed=seed) for seed in (0, 1)]
+        session = onnxruntime.InferenceSession(str(model))
+        scores = session.run(None, {session.get_inputs()[0].name: inputs[0]})[0]
+        assert np.allclose(first["scores"], scores, atol=1e-5)
+        # one of a kernel, one of the graph
+        assert [one["mutant"].startswith("graph#") for one in found] == [False, True]
+        assert all(one["differs"] for one in found)
+        assert all(one["total"] == pytest.approx(one["compile"] + one["run"]) for one in found)
+
+    def test_a_worker_that_fails_says_why(self, tmp_path):
+        worker = Worker("rebuild")
+        with contextlib.closing(worker), pytest.raises(BenchmarkError, match=r"no\.npy"):
+            worker.ask(model="", inputs=str(tmp_path / "no.npy"))
+
+
 class TestTable:
     def test_what_was_measured_its_target_and_what_was_not(self):
         text = table.render(RESULTS)
@@ -179,7 +211,7 @@ class TestTable:
             "| warm | rows | 5000 rows |  |  |",
             "| warm | again \\| warm | 12.3 s | <= 15 s | yes |",
             "| warm | faster | 1.5 x | >= 1.7 x | **no** |",
-            "| exact | not measured: no such option | | | |",
+            "| exact | not measured, or not to its end: no such option | | | |",
         ]
         assert "**warm**: today, a processor, 2 cores, load 0.50, 0.25, 0.12" in text
         assert "Settings: rows 5000." in text
@@ -193,20 +225,38 @@ class TestTable:
 
 
 class TestFiles:
-    def test_each_part_is_written_and_others_stay(self, tmp_path, monkeypatch):
+    @pytest.fixture
+    def parts(self, monkeypatch):
+        """Every part measures a single line; `exact` then fails, `scaling` is interrupted."""
+
         def module(name):
             part = name.rpartition(".")[2]
 
             class Part:
                 @staticmethod
-                def run(bench):
+                def run(bench, result):
+                    result.settings["quick"] = bench.quick
+                    result.lines.append(Line(part, 1.0))
+                    result.samples.append({"a": 1})
                     if part == "exact":
                         raise BenchmarkError("there is no such option")
-                    return Result({"quick": bench.quick}, [Line(part, 1.0)], [{"a": 1}])
+                    if part == "scaling":
+                        raise KeyboardInterrupt
 
             return Part
 
         monkeypatch.setattr(command.importlib, "import_module", module)
+
+    @pytest.mark.usefixtures("parts")
+    def test_what_an_interrupted_part_has_is_written_and_no_part_follows(self, tmp_path):
+        assert command.main(arguments(tmp_path, "scaling", "compile")) == 130
+        found = json.loads((tmp_path / "speed.json").read_text())["parts"]
+        assert list(found) == ["scaling"]
+        assert found["scaling"]["error"] == "interrupted"
+        assert found["scaling"]["samples"] == [{"a": 1}]
+
+    @pytest.mark.usefixtures("parts")
+    def test_each_part_is_written_and_others_stay(self, tmp_path):
         assert command.main(arguments(tmp_path, "warm")) == 0
         assert command.main(arguments(tmp_path, "exact", "cost", "--quick")) == 1
         found = json.loads((tmp_path / "speed.json").read_text())
