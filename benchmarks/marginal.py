@@ -24,7 +24,7 @@ class Marginal:
 
     Three runs with one store, each with mutants of its own, drawn with another seed. The first
     finds the store empty, and pays for the network: importing, compiling and running it, in the
-    cell and in the reference cell, and listing its mutants. The second has one mutant, and pays for
+    cell and in the reference cell, and listing its mutants. The second has two mutants, and pays for
     pytest's start and for loading the network. The third has many, and pays for these as well: what
     it takes longer is theirs. Only mutants that no run before it had count.
 
@@ -111,7 +111,7 @@ def measure(project: Project, cell: Cell, mutants: int, turn: int) -> Marginal:
     level = f"--mutatenn-opt-levels={cell.opt_level}"
     try:
         runs: list[Run] = []
-        for number, amount in enumerate((1, 1, mutants)):
+        for number, amount in enumerate((1, 2, mutants)):
             seed = f"--mutatenn-seed={turn * 3 + number}"
             runs.append(project.run(store, level, seed, f"--mutatenn-sample={amount}"))
         fork = _fork_seconds(project.model, cell, store)

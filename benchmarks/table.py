@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,8 +23,8 @@ def _lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for part, result in parts.items():
         if "error" in result:
-            first = str(result["error"]).strip().splitlines()[0]
-            yield f"| {part} | not measured, or not to its end: {escaped(first)} | | | |"
+            said = textwrap.shorten(str(result["error"]), 200, placeholder=" ...")
+            yield f"| {part} | not measured, or not to its end: {escaped(said)} | | | |"
         for line in result.get("lines", ()):
             yield (
                 f"| {part} | {escaped(line['what'])} | {number(line['value'], line['unit'])} | "

@@ -211,7 +211,7 @@ class TestTable:
             "| warm | rows | 5000 rows |  |  |",
             "| warm | again \\| warm | 12.3 s | <= 15 s | yes |",
             "| warm | faster | 1.5 x | >= 1.7 x | **no** |",
-            "| exact | not measured, or not to its end: no such option | | | |",
+            "| exact | not measured, or not to its end: no such option more of it | | | |",
         ]
         assert "**warm**: today, a processor, 2 cores, load 0.50, 0.25, 0.12" in text
         assert "Settings: rows 5000." in text
