@@ -24,9 +24,9 @@ class Marginal:
 
     Three runs with one store, each with mutants of its own, drawn with another seed. The first
     finds the store empty, and pays for the network: importing, compiling and running it, in the
-    cell and in the reference cell, and listing its mutants. The second has two mutants, and pays for
-    pytest's start and for loading the network. The third has many, and pays for these as well: what
-    it takes longer is theirs. Only mutants that no run before it had count.
+    cell and in the reference cell, and listing its mutants. The second has two mutants, and pays
+    for pytest's start and for loading the network. The third has many, and pays for these as well:
+    what it takes longer is theirs. Only mutants that no run before it had count.
 
     Attributes
     ----------
