@@ -221,6 +221,8 @@ class Workshop:
         mutant = Mutant.parse(text)
         named = {kernel.name: kernel.kernels[0] for kernel in self.device_kernels}
         for part in mutant.parts:
+            if part.stage == "weights":
+                _ = self.weights
             for site in part.sites if part.stage == "device" and self.order.incremental else ():
                 if site.place in named:
                     self.device_stage(named[site.place], self.baseline.program)

@@ -111,6 +111,9 @@ def _load(sock: socket.socket) -> Workshop | None:
     number = order.pop("number")
     start = time.perf_counter()
     try:
+        import numpy.random  # noqa: F401  a child would import it anew, and what Bench needs
+
+        from pytest_mutatenn.engine import bench  # noqa: F401
         from pytest_mutatenn.engine.workshop import Order, Workshop
 
         workshop = Workshop(Order(**order))
