@@ -184,9 +184,9 @@ def test_a_sample_has_an_interval():
 
 
 def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
-    tally = Tally(None, [], 2)
-    read = {"id": "m", "dataset": {"count": 3}}
-    unread = {"id": "m", "dataset": None}
+    tally = Tally(None, [])
+    read = {"id": "m", "digest": "d", "dataset": {"count": 3}}
+    unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
         tally.add_process({"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}})
 
