@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -81,9 +81,8 @@ def _tally(config: pytest.Config, settings: Any) -> Any:
     from pytest_mutatenn.tally import Tally
 
     if _TALLY not in config.stash:
-        workers = len(config.option.tx) if getattr(config.option, "tx", None) else 0
         argv = [str(arg) for arg in config.invocation_params.args]
-        config.stash[_TALLY] = Tally(settings, argv, workers)
+        config.stash[_TALLY] = Tally(settings, argv)
     return config.stash[_TALLY]
 
 
@@ -260,6 +259,13 @@ class _Gather:
         tally = self.config.stash.get(_TALLY, None)
         if row is not None and tally is not None:
             tally.add_row(json.loads(row))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
+        """Count xdist's workers."""
+        tally = self.config.stash.get(_TALLY, None)
+        if tally is not None:
+            tally.workers = len(specs)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

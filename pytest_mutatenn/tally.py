@@ -23,16 +23,22 @@ if TYPE_CHECKING:
 
 
 class Tally:
-    """Gathers rows; at the end builds the report and says whether the gates are passed."""
+    """Gathers rows; at the end builds the report and says whether the gates are passed.
 
-    def __init__(self, settings: Settings, argv: list[str], workers: int) -> None:
+    Attributes
+    ----------
+    workers
+        How many processes of pytest-xdist run the rows; 0 where this process does.
+    """
+
+    def __init__(self, settings: Settings, argv: list[str]) -> None:
         self.settings = settings
         self.gathered = Gathered()
         self.errors: list[str] = []
         self.written: list[str] = []
         self.record: dict[str, Any] | None = None
         self._argv = argv
-        self._workers = workers
+        self.workers = 0
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
 
@@ -75,7 +81,7 @@ class Tally:
             "seconds": round(time.perf_counter() - self._clock, 3),
             "argv": self._argv,
             "seed": self.settings.seed,
-            "workers": self._workers,
+            "workers": self.workers,
         }
         self.record = build_record(
             self.gathered,

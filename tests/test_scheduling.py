@@ -203,6 +203,18 @@ def test_a_worker_that_dies_leaves_its_work_but_for_what_it_died_of(scheduler):
     assert scheduler.remove_node(two) is None
 
 
+def test_workers_that_collect_different_tests_end_the_run(scheduler):
+    one, two = Worker("gw0"), Worker("gw1")
+    for worker, tests in ((one, ["test_a"]), (two, ["test_b"])):
+        scheduler.add_node(worker)
+        assert not scheduler.tests_finished
+        scheduler.add_node_collection(worker, tests)
+    scheduler.schedule()
+    assert scheduler.tests_finished
+    assert not scheduler.has_pending
+    assert one.queue == two.queue == []
+
+
 def test_a_worker_without_work_is_sent_home(scheduler):
     one, two = start(scheduler, ["test_it.py::test_a"])
     finish(scheduler, [one, two])

@@ -86,7 +86,7 @@ def build_record(
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
-        "checks": _checks(rows, green),
+        "checks": _checks(rows, green, full_matrix),
         "mutants": mutants,
         "absent": _absent(gathered),
         "score": _scores(mutants, sampled),
@@ -171,11 +171,13 @@ def _judge(
     return judge(results, green, full_matrix=full_matrix)
 
 
-def _checks(rows: Mapping[Any, Any], green: Mapping[Any, Any]) -> list[dict[str, Any]]:
+def _checks(
+    rows: Mapping[Any, Any], green: Mapping[Any, Any], full_matrix: bool
+) -> list[dict[str, Any]]:
     found = []
     for (model, cell, mutant), group in rows.items():
         if mutant in CHECKS:
-            judgement = _judge(group, green.get((model, cell), {}), True)
+            judgement = _judge(group, green.get((model, cell), {}), full_matrix)
             found.append(
                 {
                     "id": mutant,

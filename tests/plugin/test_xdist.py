@@ -1,9 +1,14 @@
 """pytest-xdist in all its modes gives the report of a run without it."""
 
+from types import SimpleNamespace
+
 import pytest
 from records import stable
 
+from pytest_mutatenn import plugin, session
+
 pytest.importorskip("xdist")
+execnet = pytest.importorskip("execnet")
 
 FEW = (
     "--mutatenn-operators=relu_to_sigmoid,store_plus_one,drop_bias",
@@ -42,6 +47,7 @@ def test_every_mode_gives_the_same_report(mode, suite, same):
 
 
 def test_a_worker_may_be_in_a_copy_of_the_project(suite, same, tmp_path):
+    suite.pytester.makeini("[pytest]")  # it makes the copy its root, and the ids the same
     copy = tmp_path / "copy"
     copy.mkdir()
     result = suite.run(
@@ -73,18 +79,48 @@ def test_threads_are_shared_among_the_workers(suite, same):
         """
     )
 
-    def threads(*args):
-        for path in suite.path.glob("threads-*"):
-            path.unlink()
-        result = suite.run(*FEW, *args, apart=True)
-        assert result.ret == pytest.ExitCode.OK
-        same(result.report)
-        return [path.read_text() for path in suite.path.glob("threads-*")]
+    result = suite.run(*FEW, "-n2", "--mutatenn-threads=5", apart=True)
+    assert result.ret == pytest.ExitCode.OK
+    same(result.report)
+    assert [path.read_text() for path in suite.path.glob("threads-*")] == ["2", "2"]
 
-    assert threads("-n2") == ["1", "1"]
-    assert threads("-n2", "--mutatenn-threads=4") == ["2", "2"]
-    assert threads("-n2", "--mutatenn-threads=1") == ["1", "1"]
-    assert threads("--mutatenn-threads=3") == ["3"]
+
+@pytest.mark.parametrize(
+    ("asked", "workers", "variable", "threads"),
+    [
+        (None, None, None, 1),
+        (None, 4, "3", 3),
+        (None, 4, "all", 1),
+        (8, None, "3", 8),
+        (8, 3, "3", 2),
+        (1, 4, None, 1),
+    ],
+)
+def test_a_worker_has_its_share_of_the_threads(asked, workers, variable, threads, monkeypatch):
+    monkeypatch.delenv("TVM_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("TVM_NUM_THREADS", variable)
+    config = SimpleNamespace()
+    if workers is not None:
+        config.workerinput = {session.WORKERS_HERE: workers}
+    assert session._threads(config, SimpleNamespace(threads=asked)) == threads
+
+
+def test_workers_of_other_machines_have_threads_of_their_own():
+    nodes = []
+
+    specs = [execnet.XSpec(text) for text in ("popen", "ssh=a", "ssh=b", "ssh=a", "popen", "popen")]
+    config = SimpleNamespace(stash={session._SESSION: object()})
+    for spec in specs:
+        node = SimpleNamespace(
+            config=config,
+            workerinput={},
+            gateway=SimpleNamespace(spec=spec),
+            nodemanager=SimpleNamespace(specs=specs),
+        )
+        plugin.pytest_configure_node(node)
+        nodes.append(node.workerinput[session.WORKERS_HERE])
+    assert nodes == [3, 2, 1, 2, 3, 3]
 
 
 def test_workers_that_should_be_the_same_and_are_not_are_a_warning(suite):

@@ -184,9 +184,9 @@ def test_a_sample_has_an_interval():
 
 
 def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
-    tally = Tally(None, [], 2)
-    read = {"id": "m", "dataset": {"count": 3}}
-    unread = {"id": "m", "dataset": None}
+    tally = Tally(None, [])
+    read = {"id": "m", "digest": "d", "dataset": {"count": 3}}
+    unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
         tally.add_process({"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}})
 
@@ -237,3 +237,38 @@ def test_a_row_that_several_workers_ran_counts_once():
 
     assert len(record["baseline"]) == 2
     assert there(record)["killed_by"] == ["a"]
+
+
+def test_who_killed_the_canary_does_not_depend_on_what_was_spared():
+    first = [row(None, "a", "passed"), row(None, "b", "passed", 1), row("canary", "a", "failed")]
+    spared = build([*first, row("canary", "b", "spared", 1)], {})
+    ran = build([*first, row("canary", "b", "failed", 1)], {})
+    assert spared["checks"] == ran["checks"]
+    assert spared["checks"][0]["killed_by"] == ["a"]
+
+
+def told(fingerprint="x86-64-v3", digest="d"):
+    return {
+        "models": {"m": {"id": "m", "digest": digest, "dataset": None}},
+        "cells": {CELL: {"id": CELL, "fingerprint": fingerprint}},
+        "plans": [],
+        "counters": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (told(), []),
+        (told("x86-64-v4"), ["llvm-O2: workers on different processors took part"]),
+        (told(digest="e"), ["m: workers have different files of this network"]),
+    ],
+)
+def test_processes_that_differ_are_a_warning(other, said):
+    tally = Tally(None, [])
+    for process in (told(), other, other):
+        tally.add_process(process)
+    found = build_record(tally.gathered, {}, full_matrix=False, sampled=False)["warnings"]
+    assert len(found) == len(said)
+    for text, start in zip(found, said, strict=True):
+        assert text.startswith(start)
