@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from records import stable, verdicts
 
+from pytest_mutatenn.engine.evaluate import Engine
+
 # three mutants: one that every test but the first kills, and two duplicates
 FEW = "--mutatenn-mutants=graph.relu_to_sigmoid@*,kernel.max_to_min@softmax#1,kernel.boundary@*"
 
@@ -332,17 +334,16 @@ def test_two_networks_of_one_name_do_not_share_their_kills(suite):
     assert len(result.report["models"]) == 2
 
 
-def test_an_error_of_the_machinery_is_no_kill_even_if_the_test_swallows_it(project):
+def test_an_error_of_the_machinery_is_no_kill_even_if_the_test_swallows_it(project, monkeypatch):
+    run = Engine.run
+
+    def broken(self, mutant, *args):
+        if mutant and mutant != "identity":
+            raise OSError("no space left")
+        return run(self, mutant, *args)
+
+    monkeypatch.setattr(Engine, "run", broken)
     project.write(
-        conftest="""
-from pytest_mutatenn.engine.evaluate import Engine
-run = Engine._run
-def broken(self, mutant, *args):
-    if mutant and mutant != "identity":
-        raise OSError("no space left")
-    return run(self, mutant, *args)
-Engine._run = broken
-""",
         test_swallow=HEAD
         + """
 import numpy as np
