@@ -14,6 +14,7 @@ from processes import sandboxes
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluate import Engine, Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
+from pytest_mutatenn.engine.row import Row
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.shared import SharedArrays
@@ -214,3 +215,25 @@ def test_what_was_run_before_a_death_is_kept(make_engine, images, tmp_path):
     assert again.ask([0]) is None
     assert again.ask([0, 1]) == failure
     assert again.save() == 0
+
+
+def test_with_many_inputs_the_baseline_is_run_once_and_kept(make_engine, tmp_path, monkeypatch):
+    pictures = np.random.default_rng(5).normal(size=(70, 1, 1, 8, 8)).astype(np.float32)
+    ran = []
+    ask = Row.run
+
+    def counted(self, arrays, digest, samples, *rest):
+        ran.append(len(samples))
+        return ask(self, arrays, digest, samples, *rest)
+
+    monkeypatch.setattr(Row, "run", counted)
+    engine = make_engine(store=Store(tmp_path))
+    kept = engine.evaluate("canary", {"image": pictures}, "many", keep=True)
+    assert ran == [8, 70, 70]
+
+    alone = make_engine(store=Store(tmp_path / "other"))
+    whole = alone.evaluate("canary", {"image": pictures}, "many")
+    assert ran[3:] == [70, 70]
+    for name, array in kept.outputs.items():
+        assert np.array_equal(array, whole.outputs[name])
+    assert kept.infected == whole.infected
