@@ -28,6 +28,8 @@ from pytest_mutatenn.operators.registry import files_of
 from pytest_mutatenn.operators.sources import digest_of_sources
 
 _FORMAT = "by input"  # of a stored evaluation
+_MANY = 64  # inputs from which on the baseline is not run once more to keep its activations,
+_TRIED = 8  # but a few of them first, to see how long each step takes
 _BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
 
 
@@ -327,6 +329,12 @@ class Engine:
             if row is None:
                 row = stack.enter_context(contextlib.closing(Row(self, mutant)))
             if mutant is None:
+                many = len(samples) > _MANY and len(samples) == len(next(iter(arrays.values())))
+                if keep and many and self.incremental and digest not in self._activations:
+                    found = row.run(arrays, digest, samples[:_TRIED], None)
+                    if isinstance(found, Failure):
+                        return found
+                    return self._record(arrays, digest, found.step_seconds)
                 return row.run(arrays, digest, samples, None)
             failed = row.ensure_prepared()
             if failed is not None:
@@ -338,17 +346,30 @@ class Engine:
     def _kept(self, arrays: Arrays, digest: str) -> Kept:
         """The baseline's activations for these inputs, in memory that children map."""
         if digest not in self._activations:
-            steps = self.info["steps"]
-            count = len(next(iter(arrays.values())))
-            seconds = self.baseline(arrays, digest).step_seconds
-            chosen = choose_steps(steps, seconds, count, self.limits.activations)
-            offsets, size = layout(steps, chosen, count)
-            memory = SharedMemory(size, "mutatenn-activations")
-            kept = self._activations[digest] = Kept(memory, offsets, count)
-            with contextlib.closing(Row(self, None)) as row:
-                result = row.run(arrays, digest, range(count), None, kept)
+            result = self._record(arrays, digest, self.baseline(arrays, digest).step_seconds)
             if isinstance(result, Failure):
                 raise InternalError(f"the baseline ran, and then did not: {result.reason}")
-            # every child has this descriptor: no mutant can write through it, or truncate it
-            memory.seal()
         return self._activations[digest]
+
+    def _record(
+        self, arrays: Arrays, digest: str, seconds: Sequence[float]
+    ) -> Evaluation | Failure:
+        """Run the baseline and keep its activations, as many as there is room for.
+
+        ``seconds`` says how long each step takes, compared with the others.
+        """
+        steps = self.info["steps"]
+        count = len(next(iter(arrays.values())))
+        chosen = choose_steps(steps, seconds, count, self.limits.activations)
+        offsets, size = layout(steps, chosen, count)
+        memory = SharedMemory(size, "mutatenn-activations")
+        kept = Kept(memory, offsets, count)
+        with contextlib.closing(Row(self, None)) as row:
+            result = row.run(arrays, digest, range(count), None, kept)
+        if isinstance(result, Failure):
+            memory.close()
+            return result
+        # every child has this descriptor: no mutant can write through it, or truncate it
+        memory.seal()
+        self._activations[digest] = kept
+        return result

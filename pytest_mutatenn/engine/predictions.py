@@ -303,6 +303,13 @@ class LazyPredictions(Predictions):
     def __len__(self) -> int:
         return self.source.shape[0]
 
+    def __repr__(self) -> str:
+        if self._known is not None:
+            return super().__repr__()
+        # pytest shows the arguments of a test that failed: that is no reason to run the rest
+        inputs, classes = self.shape
+        return f"<Predictions: {inputs} inputs x {classes} classes, {len(self.source.done())} run>"
+
 
 def as_scores(values: ArrayLike | Predictions) -> NDArray[Any]:
     """Give scores as a floating-point array of inputs x classes, without rounding them.

@@ -1,12 +1,21 @@
 """A mutant run from its first changed step gives what running everything gives, to the bit."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from pytest_mutatenn.compiler.mutant import Mutant
+from pytest_mutatenn.compiler.program import Ref, Step, TensorSpec
 from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
 from pytest_mutatenn.engine.activations import choose_steps, layout
-from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats, same_bits
+from pytest_mutatenn.engine.executor import (
+    Activations,
+    MutantRun,
+    RunStats,
+    same_bits,
+    shared_places,
+)
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import prepare
 from pytest_mutatenn.engine.workshop import Order, Workshop
@@ -162,3 +171,43 @@ def test_same_bits_are_bits():
     other = np.array([0x7FC00001], np.uint32).view(np.float32)
     assert np.isnan(other).all()
     assert not same_bits(nan, other)
+
+
+def test_what_is_needed_at_the_same_time_lies_apart(workshop):
+    program = workshop.baseline.program
+    places = shared_places(program)
+    constant = program.constant_steps()
+    results = {(r.index, r.output) for r in program.results if r.kind == "step"}
+    for index, step in enumerate(program.steps):
+        later = {
+            (r.index, r.output) for s in program.steps[index:] for r in s.args if r.kind == "step"
+        }
+        made = {tensor for tensor in places if tensor[0] <= index}
+        kept = {tensor for tensor in made if constant[tensor[0]]}
+        needed = (made & (later | results)) | kept | {(index, o) for o in range(len(step.outputs))}
+        assert len({places[tensor] for tensor in needed}) == len(needed), step.name
+
+
+def test_a_chain_of_equal_tensors_lies_in_two_places():
+    spec = TensorSpec((3, 4), "float32")
+    steps = [
+        Step("kernel", (Ref("step", i - 1) if i else Ref("input", 0),), (spec,), ())
+        for i in range(6)
+    ]
+    program = SimpleNamespace(
+        steps=steps, results=(Ref("step", 5),), constant_steps=lambda: (False,) * 6
+    )
+    places = shared_places(program)
+    assert len(set(places.values())) == 3, "two in turn, and what the network gives back"
+    assert all(places[i, 0] != places[i + 1, 0] for i in range(5))
+
+
+def test_infection_does_not_depend_on_what_is_kept(workshop, images, recorded):
+    for mutant in MUTANTS[1:]:
+        found = {
+            tuple(
+                run(workshop, mutant, images, activations(workshop, recorded, budget))[1].infected
+            )
+            for budget in (1 << 20, 2000, 64)
+        }
+        assert len(found) == 1, mutant

@@ -14,8 +14,10 @@ from processes import sandboxes
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluate import Engine, Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
+from pytest_mutatenn.engine.row import Row
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.model.shared import SharedArrays
 from pytest_mutatenn.model.source import resolve_model
 
 HOSTILE = Path(__file__).parents[1] / "plugin" / "hostile.py"
@@ -34,7 +36,8 @@ def make_engine(tiny, store):
         source = resolve_model("tiny.onnx", base=tiny, scratch=store.root)
         limits = Limits(timeout_factor=1, timeout_constant=1, memory=256 << 20)
         options = {"limits": limits, "operator_files": (HOSTILE,), **options}
-        made.append(Engine(source, Cell("llvm", 2), store, **options))
+        options = {"store": store, **options}
+        made.append(Engine(source, Cell("llvm", 2), **options))
         return made[-1]
 
     yield make
@@ -167,3 +170,70 @@ def test_a_site_that_is_not_there_is_no_recipe(make_engine):
     recipe = make_engine().recipe("graph.relu_to_sigmoid@clip#2")
     assert recipe.status == "no_site"
     assert recipe.reason.startswith("this cell's lowering has no such site")
+
+
+def test_inputs_are_run_as_they_are_asked_for_and_once(make_engine, tiny, tmp_path):
+    pictures = np.load(tiny / "tiny.npz")["arr_0"][:6, None]
+
+    def fill(arrays):
+        arrays["image"][...] = pictures
+
+    shared = SharedArrays({"image": (pictures.shape, pictures.dtype)}, fill)
+    mutant, output = "graph.relu_to_sigmoid@clip#1", "probabilities"
+    whole = make_engine().evaluate(mutant, {"image": pictures}, "sent")
+
+    engine = make_engine(store=Store(tmp_path))
+    first = engine.open(mutant, shared, "mapped", keep=True)
+    assert first.ask([4, 1]) is None
+    assert first.done == {1, 4}
+    assert np.array_equal(first.outputs(output, [1, 4]), whole.outputs[output][[1, 4]])
+    assert first.save() == 2
+
+    again = make_engine(store=Store(tmp_path)).open(mutant, shared, "mapped", keep=True)
+    assert again.ask([1]) is None
+    assert again.save() == 0
+    assert again.ask([1, 5, 0]) is None
+    assert again.save() == 2
+    rest = again.whole()
+    assert again.complete
+    for name, array in rest.outputs.items():
+        assert np.array_equal(array, whole.outputs[name])
+    assert again.save() == 2
+
+
+def test_what_was_run_before_a_death_is_kept(make_engine, images, tmp_path):
+    store = Store(tmp_path)
+    engine = make_engine(store=store)
+    progress = engine.open("graph.relu_to_sigmoid@clip#1", images, "some")
+    assert progress.ask([0]) is None
+    progress._mutant = "device.aborts@softmax#1"  # from here on it dies
+    failure = progress.ask([1])
+    assert failure.outcome is Outcome.CRASHED
+    progress.save()
+
+    again = make_engine(store=store).open("graph.relu_to_sigmoid@clip#1", images, "some")
+    assert again.ask([0]) is None
+    assert again.ask([0, 1]) == failure
+    assert again.save() == 0
+
+
+def test_with_many_inputs_the_baseline_is_run_once_and_kept(make_engine, tmp_path, monkeypatch):
+    pictures = np.random.default_rng(5).normal(size=(70, 1, 1, 8, 8)).astype(np.float32)
+    ran = []
+    ask = Row.run
+
+    def counted(self, arrays, digest, samples, *rest):
+        ran.append(len(samples))
+        return ask(self, arrays, digest, samples, *rest)
+
+    monkeypatch.setattr(Row, "run", counted)
+    engine = make_engine(store=Store(tmp_path))
+    kept = engine.evaluate("canary", {"image": pictures}, "many", keep=True)
+    assert ran == [8, 70, 70]
+
+    alone = make_engine(store=Store(tmp_path / "other"))
+    whole = alone.evaluate("canary", {"image": pictures}, "many")
+    assert ran[3:] == [70, 70]
+    for name, array in kept.outputs.items():
+        assert np.array_equal(array, whole.outputs[name])
+    assert kept.infected == whole.infected

@@ -1,13 +1,15 @@
 """A mutant's inputs are run as far as its tests look, and the verdicts are those of all inputs."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from records import stable
 
 HOSTILE = Path(__file__).with_name("hostile.py")
-OPERATORS = "--mutatenn-operators=store_float32_to_int8,relu_to_sigmoid,negate_condition"
+OPERATORS = ("--mutatenn-operators=store_float32_to_int8,relu_to_sigmoid",
+             "--mutatenn-stages=kernel,graph")  # fmt: skip
 
 LOOKING = """
 import pytest
@@ -50,53 +52,53 @@ def judged(report):
 ONE_TEST = "-k=labels"  # so that no earlier test, passed, has run all inputs
 
 
-def test_fewer_inputs_give_the_same_verdicts_and_are_not_run_again(project, tmp_path):
-    project.cache = tmp_path / "cache"
-    whole = project.write(test_it=plain(0.8)).run(OPERATORS, ONE_TEST).report
-    project.cache = tmp_path / "other"
+def fresh(project, store_folder, folder):
+    """Give the project a store without results, in which kernels are compiled."""
+    project.cache = folder
+    shutil.copytree(
+        store_folder,
+        folder,
+        ignore=shutil.ignore_patterns("evaluations", "history", "tmp", "locks"),
+    )
 
-    first = project.write(test_it=few(0.8)).run(OPERATORS, ONE_TEST).report
-    again = project.run(OPERATORS, ONE_TEST).report
+
+def test_fewer_inputs_give_the_same_verdicts_and_are_not_run_again(project, store_folder, tmp_path):
+    whole = project.write(test_it=plain(0.8)).run(*OPERATORS, ONE_TEST).report
+    fresh(project, store_folder, tmp_path / "cache")
+
+    first = project.write(test_it=few(0.8)).run(*OPERATORS, ONE_TEST).report
+    again = project.run(*OPERATORS, ONE_TEST).report
 
     assert judged(first) == judged(whole)
     assert whole["counters"]["inputs_spared"] == 0
     assert first["counters"]["inputs_spared"] > 0
-    assert first["counters"]["inputs_run"] < whole["counters"]["inputs_run"]
+    ran = sum(m["cells"]["llvm-O2"]["inputs_run"] or 0 for m in first["mutants"])
+    assert first["counters"]["inputs_run"] >= ran
     assert again["counters"]["inputs_run"] == 0
     assert again["counters"]["evaluations_run"] == 0
     assert stable(again) == stable(first)
+    early = 0
     for mutant in first["mutants"]:
         there = mutant["cells"]["llvm-O2"]
         if there["verdict"] == "SURVIVED":
             assert there["inputs_run"] == 12
             assert there["infected"] is not None
         elif there["verdict"] == "KILLED" and there["inputs_run"] < 12:
+            early += 1
             assert there["propagated"] is None
             assert "looked at of 12" in there["reason"]
+    assert early > 5
 
-    # stricter: what is there is not run again, what is missing is
-    tighter = project.write(test_it=few(1.0)).run(OPERATORS, ONE_TEST).report
-    project.cache = tmp_path / "third"
-    fresh = project.run(OPERATORS, ONE_TEST).report
-    assert judged(tighter) == judged(fresh)
-    assert tighter["counters"]["inputs_run"] < fresh["counters"]["inputs_run"]
-
-    # weaker: killed mutants need more inputs than there are yet, and no other
-    project.cache = tmp_path / "other"
-    weaker = project.write(test_it=few(0.3)).run(OPERATORS, ONE_TEST).report
-    project.cache = tmp_path / "fourth"
-    fresh = project.run(OPERATORS, ONE_TEST).report
-    assert judged(weaker) == judged(fresh)
-    assert 0 < weaker["counters"]["inputs_run"] < fresh["counters"]["inputs_run"]
-
-
-def test_what_killed_before_is_looked_at_first(project, tmp_path):
-    project.cache = tmp_path / "cache"
-    project.write(test_it=few(1.0)).run("--mutatenn-operators=store_float32_to_int8", ONE_TEST)
-
+    # what decided came from the inputs that are kept as those that kill
     (entry,) = [path for path in (tmp_path / "cache" / "history").rglob("*") if path.is_file()]
-    counts = json.loads(entry.read_bytes().partition(b"\n")[2])
-    assert sum(counts) > 0
+    assert sum(json.loads(entry.read_bytes().partition(b"\n")[2])) >= early
+
+    # weaker: some of the killed need more inputs than there are results of, and nothing else
+    weaker = project.write(test_it=few(0.3)).run(*OPERATORS, ONE_TEST).report
+    project.cache = store_folder
+    whole = project.write(test_it=plain(0.3)).run(*OPERATORS, ONE_TEST).report
+    assert judged(weaker) == judged(whole)
+    assert 0 < weaker["counters"]["inputs_run"] < first["counters"]["inputs_run"]
 
 
 LAZY = """
@@ -109,7 +111,7 @@ def test_looks_at_nothing(predictions):
 """
 
 
-@pytest.mark.parametrize("body", ["pass", "assert False", "len(predictions)"])
+@pytest.mark.parametrize("body", ["len(predictions)", "assert False"])
 def test_a_mutant_that_dies_is_noticed_though_nobody_looks(body, project):
     project.pytester.makeconftest(HOSTILE.read_text())
     project.write(test_it=LAZY.format(body=body))
@@ -119,12 +121,3 @@ def test_a_mutant_that_dies_is_noticed_though_nobody_looks(body, project):
     there = mutant["cells"]["llvm-O2"]
     expected = "SKIPPED" if body == "assert False" else "CRASHED"
     assert there["verdict"] == expected
-
-
-def test_an_error_that_the_test_swallows_is_still_the_mutants_death(project):
-    project.pytester.makeconftest(HOSTILE.read_text())
-    body = "try:\n        predictions.top1\n    except Exception:\n        pass"
-    project.write(test_it=LAZY.format(body=body))
-    report = project.run("--mutatenn-mutants=device.aborts@softmax#1", apart=True).report
-    (mutant,) = report["mutants"]
-    assert mutant["cells"]["llvm-O2"]["verdict"] == "CRASHED"

@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from records import stable, verdicts
 
+from pytest_mutatenn.engine.evaluate import Engine
+
 # three mutants: one that every test but the first kills, and two duplicates
 FEW = "--mutatenn-mutants=graph.relu_to_sigmoid@*,kernel.max_to_min@softmax#1,kernel.boundary@*"
 
@@ -335,14 +337,14 @@ def test_two_networks_of_one_name_do_not_share_their_kills(suite):
 def test_an_error_of_the_machinery_is_no_kill_even_if_the_test_swallows_it(project, monkeypatch):
     from pytest_mutatenn.engine.evaluate import Engine
 
-    run = Engine._run
+    run = Engine.run
 
     def broken(self, mutant, *args):
         if mutant and mutant != "identity":
             raise OSError("no space left")
         return run(self, mutant, *args)
 
-    monkeypatch.setattr(Engine, "_run", broken)
+    monkeypatch.setattr(Engine, "run", broken)
     project.write(
         test_swallow=HEAD
         + """
