@@ -335,8 +335,6 @@ def test_two_networks_of_one_name_do_not_share_their_kills(suite):
 
 
 def test_an_error_of_the_machinery_is_no_kill_even_if_the_test_swallows_it(project, monkeypatch):
-    from pytest_mutatenn.engine.evaluate import Engine
-
     run = Engine.run
 
     def broken(self, mutant, *args):
