@@ -364,8 +364,11 @@ class Engine:
         offsets, size = layout(steps, chosen, count)
         memory = SharedMemory(size, "mutatenn-activations")
         kept = Kept(memory, offsets, count)
-        with contextlib.closing(Row(self, None)) as row:
+        row = Row(self, None)
+        try:
             result = row.run(arrays, digest, range(count), None, kept)
+        finally:
+            row.close(wait=True)  # what another process can write to cannot be sealed
         if isinstance(result, Failure):
             memory.close()
             return result

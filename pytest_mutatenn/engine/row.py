@@ -142,8 +142,8 @@ class Row:
             value["step_seconds"] if self._mutant is None else (),
         )
 
-    def close(self) -> None:
-        """End the child."""
+    def close(self, *, wait: bool = False) -> None:
+        """End the child; with ``wait`` it is gone on return, and has nothing mapped."""
         if self._child is not None and self._child.alive:
-            self._child.close()
+            self._child.close(wait=wait)
         self._child = None

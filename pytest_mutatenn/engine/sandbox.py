@@ -135,6 +135,12 @@ class Zygote:
         self._children.append(child)
         return child
 
+    def leave(self, child: Child, pid: int) -> None:
+        """Leave it to the zygote to wait for a child that was killed; no answer comes."""
+        self._children.remove(child)
+        with contextlib.suppress(wire.Closed):  # the next question will meet it
+            wire.send(self._sock, {"do": "leave", "pid": pid})
+
     def reap(self, child: Child, pid: int) -> dict[str, Any]:
         """Wait for a child that is ending; give its status and the most memory it had."""
         self._children.remove(child)
@@ -236,21 +242,25 @@ class Child:
                 outcome, reason = Outcome.OUT_OF_MEMORY, f"{reason} at its memory limit"
         return Failure(outcome, reason, stderr)
 
-    def close(self, *, kill: bool = False, ended: bool = False) -> int:
+    def close(self, *, kill: bool = False, ended: bool = False, wait: bool = False) -> int:
         """End the process, and any that it started; give its wait status as an exit code.
 
         One that has ended by itself (``ended``) is given a moment, so that its status is its own.
+        One that is well is left to the zygote, unless it is to be gone on return (``wait``).
         """
         if not self.alive:
             return 0
         self.alive = False
         self._sock.close()
-        # one that was interrupted at work would not see its socket close
-        if kill or (self._busy and not ended):
+        if not (kill or ended or wait or self._busy):
+            # it has answered, and waits for a question: nothing that it would do is of interest
             _kill_group(self._pid)
-        else:
+            os.close(self._errors)
+            self._zygote.leave(self, self._pid)
+            return 0
+        if ended:
             _await_end(self._pid)
-            _kill_group(self._pid)
+        _kill_group(self._pid)
         os.close(self._errors)
         reply = self._zygote.reap(self, self._pid)
         self._peak = reply["peak_kib"] * 1024

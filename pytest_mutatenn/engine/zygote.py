@@ -181,9 +181,17 @@ def _in_a_thread(work: Callable[[], None]) -> None:
 
 def _serve(sock: socket.socket, workshop: Workshop) -> None:
     children: set[int] = set()
+    left: set[int] = set()  # were killed, and take their time
     zygote = os.getpid()
+
+    def reap_left() -> None:
+        for pid in list(left):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                left.remove(pid)
+                _reap(pid, children)
+
     while True:
-        request, _, fds = wire.receive(sock)
+        request, _, fds = wire.receive(sock, watch=reap_left)
         if request["do"] == "fork":
             child, errors = fds
             with contextlib.suppress(Exception):  # the child will meet it, and say so
@@ -197,14 +205,21 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
             os.close(errors)
             children.add(pid)
             wire.send(sock, {"pid": pid, "number": request["number"]})
+        elif request["do"] == "leave":
+            left.add(request["pid"])
         elif request["do"] == "reap":
-            _, status, usage = os.wait4(request["pid"], 0)
-            children.discard(request["pid"])
-            kill_orphans(children)
-            reply = {"status": status, "peak_kib": usage.ru_maxrss}
+            reply = _reap(request["pid"], children)
             wire.send(sock, {**reply, "number": request["number"]})
         else:
             raise InternalError(f"unknown request {request!r}")
+
+
+def _reap(pid: int, children: set[int]) -> dict[str, int]:
+    """Wait for a child that is ending, and end what it has left behind."""
+    _, status, usage = os.wait4(pid, 0)
+    children.discard(pid)
+    kill_orphans(children)
+    return {"status": status, "peak_kib": usage.ru_maxrss}
 
 
 def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) -> NoReturn:
