@@ -14,14 +14,15 @@ Common to all of them:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytest_mutatenn.analysis.comparison import Pair
+from pytest_mutatenn.analysis.deciding import Of, each, fail, share
 from pytest_mutatenn.analysis.looking import Looker
-from pytest_mutatenn.analysis.metric import ROOM, PerInputMetric, listing, number, title
+from pytest_mutatenn.analysis.metric import PerInputMetric, number
 from pytest_mutatenn.analysis.metrics import (
     accuracy,
     all_finite,
@@ -48,8 +49,6 @@ __all__ = [
     "assert_top1_agreement",
     "assert_topk_agreement",
 ]
-
-Of = Literal["every", "mean"]
 
 
 def assert_top1_agreement(
@@ -80,7 +79,7 @@ def assert_top1_agreement(
     def points(ours: NDArray[Any], theirs: NDArray[Any], _: list[int]) -> NDArray[np.int64]:
         return _except(top1_agreement(ours, theirs).differing, len(ours))
 
-    _share("top1_agreement", look, points, 1, at_least, "differ")
+    share("top1_agreement", look, points, 1, at_least, "differ")
 
 
 def assert_topk_agreement(
@@ -114,7 +113,7 @@ def assert_topk_agreement(
     def points(ours: NDArray[Any], theirs: NDArray[Any], _: list[int]) -> NDArray[np.int64]:
         return classes_in_common(Pair("topk_agreement", ours, theirs), k)
 
-    _share(f"topk_agreement(k={k})", look, points, k, at_least, "differ")
+    share(f"topk_agreement(k={k})", look, points, k, at_least, "differ")
 
 
 def assert_accuracy(
@@ -150,7 +149,7 @@ def assert_accuracy(
     def points(ours: NDArray[Any], inputs: list[int]) -> NDArray[np.int64]:
         return _except(accuracy(ours, right[inputs]).differing, len(ours))
 
-    _share("accuracy", look, points, 1, at_least, "are wrong")
+    share("accuracy", look, points, 1, at_least, "are wrong")
 
 
 def assert_kendall_tau(
@@ -180,7 +179,7 @@ def assert_kendall_tau(
     """
     __tracebackhide__ = True
     look = Looker("kendall_tau", predictions, reference)
-    _each("kendall_tau", look, kendall_tau, -1.0, at_least, of)
+    each("kendall_tau", look, kendall_tau, -1.0, at_least, of)
 
 
 def assert_cosine_similarity(
@@ -210,7 +209,7 @@ def assert_cosine_similarity(
     """
     __tracebackhide__ = True
     look = Looker("cosine_similarity", predictions, reference)
-    _each("cosine_similarity", look, cosine_similarity, -1.0, at_least, of)
+    each("cosine_similarity", look, cosine_similarity, -1.0, at_least, of)
 
 
 def assert_rank_biased_overlap(
@@ -247,7 +246,7 @@ def assert_rank_biased_overlap(
     def overlap(ours: NDArray[Any], theirs: NDArray[Any]) -> PerInputMetric:
         return rank_biased_overlap(ours, theirs, p)
 
-    _each("rank_biased_overlap", look, overlap, 0.0, at_least, of)
+    each("rank_biased_overlap", look, overlap, 0.0, at_least, of)
 
 
 def assert_max_abs_diff(
@@ -277,10 +276,12 @@ def assert_max_abs_diff(
     for inputs, (ours, theirs) in look.chunks():
         # not `>`: a bound that is NaN is never kept
         if not max_abs_diff(ours, theirs) <= at_most:
-            each = [float(max_abs_diff(ours[[i]], theirs[[i]])) for i in range(len(inputs))]
-            failing = {i: value for i, value in zip(inputs, each, strict=True) if value > at_most}
+            largest = [float(max_abs_diff(ours[[i]], theirs[[i]])) for i in range(len(inputs))]
+            failing = {
+                i: value for i, value in zip(inputs, largest, strict=True) if value > at_most
+            }
             entries = ((i, number(value, 3)) for i, value in sorted(failing.items()))
-            _fail(f"max_abs_diff <= {number(at_most)}", look, entries, len(failing), "are larger")
+            fail(f"max_abs_diff <= {number(at_most)}", look, entries, len(failing), "are larger")
         if at_most == np.inf:
             return
 
@@ -306,10 +307,7 @@ def assert_all_finite(predictions: Predictions | ArrayLike) -> None:
         found = all_finite(ours)
         if not found:
             failing = sorted(inputs[i] for i in found.differing)
-            _fail("all_finite", look, ((i, "") for i in failing), len(failing), "are not")
-
-
-# -- how they decide --------------------------------------------------------------------------
+            fail("all_finite", look, ((i, "") for i in failing), len(failing), "are not")
 
 
 def _except(differing: Iterable[int], inputs: int) -> NDArray[np.int64]:
@@ -317,100 +315,3 @@ def _except(differing: Iterable[int], inputs: int) -> NDArray[np.int64]:
     points = np.ones(inputs, np.int64)
     points[list(differing)] = 0
     return points
-
-
-def _share(
-    name: str,
-    look: Looker,
-    points_of: Callable[..., NDArray[np.int64]],
-    most: int,
-    at_least: float,
-    differ: str,
-) -> None:
-    """Decide a metric that is a sum of points over the inputs, `most` for each.
-
-    The sum is of whole numbers, and its quotient rounds in one direction as it grows: what the
-    inputs left can make of it at most and at least is exact.
-    """
-    __tracebackhide__ = True
-    total, full = 0, most * look.shape[0]
-    short: dict[int, int] = {}
-    for inputs, scores in look.chunks():
-        points = points_of(*scores, inputs)
-        total += int(points.sum())
-        short.update((i, int(p)) for i, p in zip(inputs, points, strict=True) if p < most)
-        highest = (total + most * look.left) / full
-        if not highest >= at_least:
-            says = "" if most == 1 else "{} of " + f"{most} in common"
-            entries = ((i, says.format(short[i])) for i in sorted(short))
-            reached = "=" if not look.left else "at most"
-            claim = f"{name} >= {number(at_least)}: {reached} {number(highest)}"
-            _fail(claim, look, entries, len(short), differ)
-        if total / full >= at_least:
-            return
-
-
-def _each(
-    name: str,
-    look: Looker,
-    metric: Callable[..., PerInputMetric],
-    lowest: float,
-    at_least: float,
-    of: Of,
-) -> None:
-    """Decide a metric that is a number per input, from `lowest` to 1."""
-    __tracebackhide__ = True
-    if of not in ("every", "mean"):
-        raise ValueError(f'{name}: of must be "every" or "mean", got {of!r}')
-    values = np.full(look.shape[0], np.nan)
-    for inputs, scores in look.chunks():
-        found = metric(*scores).values
-        values[inputs] = found
-        if of == "every":
-            if not (found >= at_least).all():
-                below = [i for i in sorted(inputs) if not values[i] >= at_least]
-                entries = ((i, number(float(values[i]), 3)) for i in below)
-                _fail(f"{name} >= {number(at_least)}", look, entries, len(below), "are below")
-            if at_least <= lowest:
-                return
-            continue
-        low, high = _bounds(values[look.looked], look.left, lowest)
-        if look.left and low >= at_least:
-            return
-        if not look.left:
-            low = high = float(values.mean())
-        if not high >= at_least:
-            below = [i for i in look.looked if not values[i] >= at_least]
-            below.sort(key=lambda i: (values[i], i))
-            reached = "=" if not look.left else "at most"
-            claim = f"{name}.mean() >= {number(at_least)}: {reached} {number(high)}"
-            entries = ((i, number(float(values[i]), 3)) for i in below)
-            _fail(claim, look, entries, len(below), "are below")
-
-
-def _bounds(values: NDArray[np.float64], left: int, lowest: float) -> tuple[float, float]:
-    """Between what the mean lies when the values that are left are from `lowest` to 1.
-
-    Wider by more than any order of summation rounds: adding n numbers of at most 1 is off by less
-    than n * n units of 2**-53, so their mean by less than n of them.
-    """
-    inputs = len(values) + left
-    total = float(values.sum())
-    slack = 4 * (inputs + 1) * 2.0**-53
-    return (total + lowest * left) / inputs - slack, (total + left) / inputs + slack
-
-
-def _fail(
-    claim: str, look: Looker, entries: Iterable[tuple[int, str]], count: int, differ: str
-) -> NoReturn:
-    """Raise what says which inputs decided it."""
-    __tracebackhide__ = True
-    notes = list(entries)
-    look.decided_by([i for i, _ in notes])
-    inputs, looked = look.shape[0], len(look.looked)
-    seen = f"{inputs} inputs" if looked == inputs else f"{looked} inputs looked at of {inputs}"
-    head = f"{claim} ({count} of {seen} {differ}"
-    shown = (f"{title(i, look.names)} {note}".rstrip() for i, note in notes)
-    if count:
-        head += ": " + listing(shown, count, ROOM - len(head) - 3)
-    raise AssertionError(f"{head})")

@@ -15,9 +15,10 @@ import numpy as np
 from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.devices.memory import as_tensor, guarded
-from pytest_mutatenn.engine.executor import Activations, MutantRun, RunStats
+from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
+from pytest_mutatenn.engine.tensors import Activations
 from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.errors import InternalError
 from pytest_mutatenn.model.shared import map_arrays

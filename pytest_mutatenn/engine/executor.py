@@ -8,7 +8,6 @@ by that input, and what follows is not run either. There is no special case for 
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +18,10 @@ import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref, Step
 from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison, poison_around
-from pytest_mutatenn.engine.activations import padded
+from pytest_mutatenn.engine.tensors import Activations, byte_size, same_bits, shared_places
 
 Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]
-
-_memcmp = ctypes.CDLL(None).memcmp
-_memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
 
 @dataclass(eq=False)
@@ -107,75 +103,6 @@ class Loaded:
         return out
 
 
-@dataclass(frozen=True)
-class Activations:
-    """Tensors of the baseline, kept for some steps and every input of a dataset.
-
-    Attributes
-    ----------
-    memory
-        One flat buffer of bytes.
-    offsets
-        (step, output) -> where the tensor of the first input starts; the others follow it.
-    count
-        Number of inputs.
-    """
-
-    memory: np.ndarray
-    offsets: Mapping[tuple[int, int], int]
-    count: int
-    _samples: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, repr=False)
-
-    def tensor(self, baseline: Program, step: int, output: int, sample: int) -> np.ndarray | None:
-        """The stored tensor, if it is kept."""
-        start = self.offsets.get((step, output))
-        if start is None:
-            return None
-        samples = self._samples.get((step, output))
-        if samples is None:
-            samples = self._samples[step, output] = self._all(baseline, step, output, start)
-        return samples[sample]
-
-    def _all(self, baseline: Program, step: int, output: int, start: int) -> np.ndarray:
-        spec = baseline.steps[step].outputs[output]
-        size = byte_size(spec)
-        end = start + self.count * padded(size)
-        each = self.memory[start:end].reshape(self.count, padded(size))
-        return each[:, :size].view(np.dtype(spec.dtype)).reshape(self.count, *spec.shape)
-
-
-def shared_places(program: Program) -> dict[tuple[int, int], Hashable]:
-    """(step, output) -> a place in memory; tensors that are needed at the same time have their own.
-
-    A place is given on when the last step that reads it is done, to a tensor of the same size: so
-    the poison still begins where the tensor ends. What is not computed again for each input, and
-    what the network gives back, keeps its place.
-    """
-    last: dict[tuple[int, int], int] = {}
-    for index, step in enumerate(program.steps):
-        last.update({(index, output): index for output in range(len(step.outputs))})
-        last.update({(r.index, r.output): index for r in step.args if r.kind == "step"})
-    kept = {(r.index, r.output) for r in program.results if r.kind == "step"}
-    for index, constant in enumerate(program.constant_steps()):
-        if constant:
-            kept.update((index, output) for output in range(len(program.steps[index].outputs)))
-    ending: dict[int, list[tuple[int, int]]] = {}
-    for tensor, index in last.items():
-        ending.setdefault(index, []).append(tensor)
-    places: dict[tuple[int, int], Hashable] = {}
-    free: dict[int, list[Hashable]] = {}
-    sizes: dict[tuple[int, int], int] = {}
-    for index, step in enumerate(program.steps):
-        for output, spec in enumerate(step.outputs):
-            size = sizes[index, output] = byte_size(spec)
-            again = free.get(size) if (index, output) not in kept else None
-            places[index, output] = again.pop() if again else (index, output)
-        for tensor in ending.get(index, ()):
-            if tensor not in kept:
-                free.setdefault(sizes[tensor], []).append(places[tensor])
-    return places
-
-
 def places(program: Program) -> list[tuple[str, int]]:
     """What each step computes: the layer it ends, and its number among those that end there."""
     seen: dict[str, int] = {}
@@ -184,11 +111,6 @@ def places(program: Program) -> list[tuple[str, int]]:
         seen[step.name] = seen.get(step.name, 0) + 1
         found.append((step.name, seen[step.name]))
     return found
-
-
-def byte_size(spec: Any) -> int:
-    """Size of a tensor in bytes."""
-    return int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize
 
 
 @dataclass
@@ -516,14 +438,3 @@ class MutantRun:
     def _is_kept(self, index: int) -> bool:
         assert self.activations is not None
         return (index, 0) in self.activations.offsets
-
-
-def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays are the same to the bit: NaN equals itself, -0.0 is not 0.0."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if not (a.flags.c_contiguous and b.flags.c_contiguous):
-        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-    # memory is compared as it lies, and no further than the first byte that differs
-    ours, theirs = (int(x.__array_interface__["data"][0]) for x in (a, b))
-    return not _memcmp(ours, theirs, a.nbytes)

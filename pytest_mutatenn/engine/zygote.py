@@ -154,7 +154,7 @@ def _load(sock: socket.socket) -> Workshop | None:
 
 
 def _size(spec: Any) -> int:
-    from pytest_mutatenn.engine.executor import byte_size
+    from pytest_mutatenn.engine.tensors import byte_size
 
     return byte_size(spec)
 

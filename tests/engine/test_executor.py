@@ -9,15 +9,10 @@ from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Ref, Step, TensorSpec
 from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
 from pytest_mutatenn.engine.activations import choose_steps, layout
-from pytest_mutatenn.engine.executor import (
-    Activations,
-    MutantRun,
-    RunStats,
-    same_bits,
-    shared_places,
-)
+from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import prepare
+from pytest_mutatenn.engine.tensors import Activations, same_bits, shared_places
 from pytest_mutatenn.engine.workshop import Order, Workshop
 
 # of every stage, early and late in the network; some change nothing that an input shows
