@@ -55,7 +55,7 @@ class Fit(Enum):
 
     EXACT = "blocks divide the output"
     SLICE = "one block of channels wider than the output, cut afterwards"
-    PAD = "channels and columns are rounded up, and a second pass copies what is needed"
+    PAD = "channels and columns are rounded up, and what is needed is copied out"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def convolution_tile(channels: int, groups: int, width: int) -> ConvolutionTile:
         if groups == 1 and blocks == 1:
             for columns in divisors(width, 16):
                 offer(0.97 * used * throughput(lanes, columns), Fit.SLICE, lanes, columns)
-        for columns in range(1, 17):
+        for columns in range(1, min(width, 16) + 1):
             used_columns = width / (-(-width // columns) * columns)
             score = 0.85 * used * used_columns * throughput(lanes, columns)
             offer(score, Fit.PAD, lanes, columns)

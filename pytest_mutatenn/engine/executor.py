@@ -18,6 +18,7 @@ import numpy as np
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref
 from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison
 from pytest_mutatenn.engine.activations import padded
+from pytest_mutatenn.engine.reuse import shared_outputs
 
 Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]
@@ -191,7 +192,8 @@ class BaselineRun:
 
     def _bind(self) -> list[_Call]:
         """Look up once what each step reads and writes: small networks spend half their time so."""
-        program, made = self.loaded.program, dict[int, list[Any]]()
+        program = self.loaded.program
+        made = shared_outputs(program)
         self._calls = []
         for index, step in enumerate(program.steps):
             if self.constant[index]:
@@ -200,7 +202,6 @@ class BaselineRun:
             args = [
                 None if ref.kind == "input" else self._argument(ref, made, ()) for ref in step.args
             ]
-            made[index] = self.loaded.buffers(index)
             kernel = self.loaded.kernels[step.kernel]
             self._calls.append((index, kernel, [*args, *made[index]], given, made[index]))
         return self._calls
