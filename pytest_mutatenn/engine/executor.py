@@ -198,7 +198,9 @@ class BaselineRun:
         for index, step in enumerate(program.steps):
             if self.constant[index]:
                 continue
-            given = [(place, ref.index) for place, ref in enumerate(step.args) if ref.kind == "input"]
+            given = [
+                (place, ref.index) for place, ref in enumerate(step.args) if ref.kind == "input"
+            ]
             args = [
                 None if ref.kind == "input" else self._argument(ref, made, ()) for ref in step.args
             ]

@@ -61,16 +61,16 @@ def convolution(channels, outputs, size, kernel, **attributes):
 def test_a_packed_convolution_keeps_its_sums_in_registers():
     assert structure(convolution(16, 32, 28, 3, padding=1), O3, "conv2d") == [
         ("data_pad", "28p 3 30 16v"),
-        ("conv_init", "28p 4 7u 2u 16v"),
-        ("conv_update", "28p 4 3 3 16 7u 2u 16v"),
-        ("compute", "28p 4 7u 2u 16v"),
+        ("conv_init", "28p 4 7u 32v"),
+        ("conv_update", "28p 4 3 3 16 7u 32v"),
+        ("compute", "28p 4 7u 32v"),
     ]
 
 
 def test_what_is_wider_than_the_output_is_cut_when_it_is_stored():
     assert structure(convolution(8, 24, 14, 1), O3, "conv2d") == [
-        ("conv_init", "14 2 7u 2u 16v"),
-        ("conv_update", "14 2 8 7u 2u 16v"),
+        ("conv_init", "14 2 7u 32v"),
+        ("conv_update", "14 2 8 7u 32v"),
         ("compute", "14 2 7u 3u 8v"),
     ]
 
@@ -107,12 +107,12 @@ def test_a_convolution_without_packed_weights_packs_a_block_a_task():
     found = structure(convolution(16, 32, 14, 3, padding=1), O2, "conv2d")
     assert [name for name, _ in found] == [
         "pad_temp",
-        "lv_global",
+        "w0_global",
         "conv2d_nchw_init",
         "conv2d_nchw_update",
         "compute",
     ]
-    assert dict(found)["conv2d_nchw_update"] == "14 2 16 3 3 7u 2u 16v"
+    assert dict(found)["conv2d_nchw_update"] == "14 2 16 3 3 7u 32v"
 
 
 def test_a_pool_has_its_window_outside_its_channels():
@@ -123,7 +123,7 @@ def test_a_pool_has_its_window_outside_its_channels():
     assert structure(module, O3, "pool") == [
         ("pool_max_init", "36 3u 8v"),
         ("pool_max_update", "36 3 3 3u 8v"),
-        ("pool_max_global", "36 3u 8v"),
+        ("pool_max_local", "36 3u 8v"),
     ]
 
 
