@@ -224,7 +224,7 @@ def test_pooling(pool, channels, opt):
 
 def test_large_kernels_run_in_parallel_and_small_ones_do_not():
     (small,) = main_kernels(convolution(16, 16, (8, 8), 1), O3, "conv2d")
-    (large,) = main_kernels(convolution(16, 32, (32, 32), 1), O3, "conv2d")
+    (large,) = main_kernels(convolution(32, 64, (32, 32), 1), O3, "conv2d")
     assert not loop_kinds(schedule(small, O3, LLVM))[ForKind.PARALLEL]
     assert loop_kinds(schedule(large, O3, LLVM))[ForKind.PARALLEL]
 
