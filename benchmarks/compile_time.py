@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _compile(func: Any, opt: OptLevel, target: Any, clock: Callable[[], float]) 
         times.append(clock())
         link(code, Path(scratch))
         times.append(clock())
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in pairwise(times)]
 
 
 def _processor_seconds() -> float:

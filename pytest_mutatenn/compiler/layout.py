@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tvm import IRModule, relax
 from tvm.relax import op
@@ -130,10 +131,10 @@ def _channel_windows(main: relax.Function) -> dict[relax.Var, _Window]:
     for var, squeeze in definitions.items():
         if operator_name(squeeze) != "relax.squeeze" or _only_axis(squeeze) != 1:
             continue
-        pool = definitions.get(squeeze.args[0])
+        pool: Any = definitions.get(squeeze.args[0])
         if operator_name(pool) != "relax.nn.avg_pool3d" or not _is_channel_window(pool):
             continue
-        expanded = definitions.get(pool.args[0])
+        expanded: Any = definitions.get(pool.args[0])
         if operator_name(expanded) != "relax.expand_dims" or _only_axis(expanded) != 1:
             continue
         inner = squeeze.args[0], pool.args[0]

@@ -1,8 +1,8 @@
 """How many output channels and columns a convolution computes at once.
 
-The lanes are fixed at 16 floats on every machine, so that the packed weights, and with them the
-kernels and the list of mutants, are the same everywhere; a narrower machine takes two or four of
-its own vectors for one of these.
+Packed weights lie in blocks of 16 floats on every machine. How many of them, and of how many
+columns, a tile takes depends on the target: its sums have to stay in the vector registers, of which
+AVX-512 has 32 of 16 floats and AVX2 16 of 8.
 """
 
 from __future__ import annotations
@@ -10,13 +10,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["LANES", "ConvolutionTile", "Fit", "convolution_tile", "dense_tile", "divisors"]
+from tvm.target import Target
+
+__all__ = [
+    "LANES",
+    "ConvolutionTile",
+    "Fit",
+    "VectorUnit",
+    "convolution_tile",
+    "dense_tile",
+    "divisors",
+    "vector_unit",
+]
 
 LANES = 16
-"""Floats in a vector."""
+"""Floats in a block of packed weights, and at most in a vector of a schedule."""
 
-_REGISTERS = 31
 _MAX_CHANNELS = 64
+_ENOUGH_ACCUMULATORS = 12
+"""Sums that hide the latency of a multiply-add (8 do on two units), with some to spare; more of
+them make a kernel longer to compile and no faster."""
+
+
+@dataclass(frozen=True)
+class VectorUnit:
+    """The vector registers of a processor: how many floats one holds, and how many there are."""
+
+    floats: int
+    registers: int
+
+
+def vector_unit() -> VectorUnit:
+    """Return the vector registers of the current target; those every CPU has where it says less."""
+    target = Target.current(allow_none=True)
+    level = str(target.attrs.get("mcpu", "")) if target is not None else ""
+    return _UNITS.get(level, VectorUnit(4, 16))
+
+
+_UNITS = {"x86-64-v3": VectorUnit(8, 16), "x86-64-v4": VectorUnit(16, 32)}
 
 
 class Fit(Enum):
@@ -24,7 +55,7 @@ class Fit(Enum):
 
     EXACT = "blocks divide the output"
     SLICE = "one block of channels wider than the output, cut afterwards"
-    PAD = "channels and columns are rounded up, and a second pass copies what is needed"
+    PAD = "channels and columns are rounded up, and what is needed is copied out"
 
 
 @dataclass(frozen=True)
@@ -49,15 +80,24 @@ def power_of_two_part(number: int) -> int:
 def throughput(channels: int, columns: int, lanes: int = LANES) -> float:
     """Return the multiply-adds a cycle that a register tile reaches, after a port model.
 
-    The model: two fused multiply-adds and two loads a cycle, a latency of four cycles, 32 vector
-    registers. Of equals, the tile with more accumulators wins, by one per cent each.
+    The model: two fused multiply-adds and two loads a cycle, a latency of four cycles, and the
+    current target's registers, one of which holds the input. Of equals, the tile with more
+    accumulators wins, up to as many as are of use.
+
+    Parameters
+    ----------
+    channels, columns
+        The tile.
+    lanes
+        Floats in a vector of the schedule; a wider one than the target's takes several registers.
     """
-    vectors = channels // lanes
+    unit = vector_unit()
+    vectors = -(-channels // min(lanes, unit.floats))
     accumulators = vectors * columns
-    if accumulators + vectors + 1 > _REGISTERS:
+    if accumulators + vectors + 1 > unit.registers - 1:
         return 0.0
     cycles = max(accumulators / 2, (vectors + columns) / 2, 4.0)
-    return channels * columns / cycles * (1 + 0.01 * accumulators)
+    return channels * columns / cycles * (1 + 0.01 * min(accumulators, _ENOUGH_ACCUMULATORS))
 
 
 def convolution_tile(channels: int, groups: int, width: int) -> ConvolutionTile:
@@ -93,7 +133,7 @@ def convolution_tile(channels: int, groups: int, width: int) -> ConvolutionTile:
         if groups == 1 and blocks == 1:
             for columns in divisors(width, 16):
                 offer(0.97 * used * throughput(lanes, columns), Fit.SLICE, lanes, columns)
-        for columns in range(1, 17):
+        for columns in range(1, min(width, 16) + 1):
             used_columns = width / (-(-width // columns) * columns)
             score = 0.85 * used * used_columns * throughput(lanes, columns)
             offer(score, Fit.PAD, lanes, columns)

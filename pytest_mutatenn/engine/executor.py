@@ -18,7 +18,13 @@ import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref, Step
 from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison, poison_around
-from pytest_mutatenn.engine.tensors import Activations, byte_size, same_bits, shared_places
+from pytest_mutatenn.engine.tensors import (
+    Activations,
+    array_at,
+    memory_of,
+    same_bits,
+    shared_places,
+)
 
 Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]
@@ -71,15 +77,10 @@ class Loaded:
         """What a step writes, as arrays over the memory of :meth:`buffers`."""
         if index not in self._arrays:
             self._arrays[index] = [
-                self._array(self._places.get((index, output), (index, output)), spec)
+                array_at(self._memory, self._places.get((index, output), (index, output)), spec)
                 for output, spec in enumerate(self.program.steps[index].outputs)
             ]
         return self._arrays[index]
-
-    def _array(self, place: Hashable, spec: Any) -> np.ndarray:
-        if place not in self._memory:
-            self._memory[place] = guarded((byte_size(spec),), "uint8")
-        return self._memory[place].view(np.dtype(spec.dtype)).reshape(spec.shape)
 
     def buffers(self, index: int) -> list[Any]:
         """The tensors that a step writes, the same for every input."""
@@ -145,6 +146,7 @@ class BaselineRun:
         self.constant = loaded.program.constant_steps()
         self.constants: dict[int, list[Any]] = {}
         self._calls: list[_Call] | None = None
+        self._arrays: dict[int, list[np.ndarray]] = {}
 
     def load_constants(self) -> None:
         """Run the steps that depend on weights alone."""
@@ -181,15 +183,17 @@ class BaselineRun:
             if keep is not None:
                 keep(index, out)
         return [
-            self.loaded.arrays(ref.index)[ref.output]
-            if ref.kind == "step"
+            self._arrays[ref.index][ref.output]
+            if ref.kind == "step" and not self.constant[ref.index]
             else self._argument(ref, {}, inputs).numpy()
             for ref in self.loaded.program.results
         ]
 
     def _bind(self) -> list[_Call]:
         """Look up once what each step reads and writes: small networks spend half their time so."""
-        program, made = self.loaded.program, dict[int, list[Any]]()
+        program = self.loaded.program
+        self._arrays = memory_of(program, shared_places(program, of_one_size=False))
+        made = {i: [as_tensor(array) for array in self._arrays[i]] for i in self._arrays}
         self._calls = []
         for index, step in enumerate(program.steps):
             if self.constant[index]:
@@ -198,7 +202,6 @@ class BaselineRun:
             args = [
                 None if ref.kind == "input" else self._argument(ref, made, ()) for ref in step.args
             ]
-            made[index] = self.loaded.buffers(index)
             kernel = self.loaded.kernels[step.kernel]
             self._calls.append((index, kernel, [*args, *made[index]], given, made[index]))
         return self._calls

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.compiler.program import Program
+from pytest_mutatenn.devices.memory import guarded
 from pytest_mutatenn.engine.activations import padded
 
 _memcmp = ctypes.CDLL(None).memcmp
@@ -32,12 +33,21 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return not _memcmp(ours, theirs, a.nbytes)
 
 
-def shared_places(program: Program) -> dict[tuple[int, int], Hashable]:
+def shared_places(program: Program, *, of_one_size: bool = True) -> dict[tuple[int, int], Hashable]:
     """(step, output) -> a place in memory; tensors that are needed at the same time have their own.
 
-    A place is given on when the last step that reads it is done, to a tensor of the same size: so
-    the poison still begins where the tensor ends. What is not computed again for each input, and
-    what the network gives back, keeps its place.
+    A place is given on when the last step that reads it is done. With one for every tensor, a
+    network's activations do not fit a processor's cache, and each step writes to memory that is
+    cold. What is not computed again for each input, and what the network gives back, keeps its
+    place.
+
+    Parameters
+    ----------
+    program
+        The program.
+    of_one_size
+        A place is given on only to tensors of its size, so that the poison around it begins where
+        the tensor ends; otherwise also to smaller ones.
     """
     last: dict[tuple[int, int], int] = {}
     for index, step in enumerate(program.steps):
@@ -51,17 +61,46 @@ def shared_places(program: Program) -> dict[tuple[int, int], Hashable]:
     for tensor, index in last.items():
         ending.setdefault(index, []).append(tensor)
     places: dict[tuple[int, int], Hashable] = {}
-    free: dict[int, list[Hashable]] = {}
-    sizes: dict[tuple[int, int], int] = {}
+    sizes: dict[Hashable, int] = {}
+    free: list[Hashable] = []
     for index, step in enumerate(program.steps):
         for output, spec in enumerate(step.outputs):
-            size = sizes[index, output] = byte_size(spec)
-            again = free.get(size) if (index, output) not in kept else None
-            places[index, output] = again.pop() if again else (index, output)
-        for tensor in ending.get(index, ()):
-            if tensor not in kept:
-                free.setdefault(sizes[tensor], []).append(places[tensor])
+            tensor, size = (index, output), byte_size(spec)
+            fitting = [
+                place
+                for place in (free if tensor not in kept else ())
+                if sizes[place] == size or (sizes[place] > size and not of_one_size)
+            ]
+            place = min(fitting, key=sizes.__getitem__) if fitting else tensor
+            places[tensor] = place
+            if fitting:
+                free.remove(place)
+            sizes.setdefault(place, size)
+        free += [places[tensor] for tensor in ending.get(index, ()) if tensor not in kept]
     return places
+
+
+def memory_of(
+    program: Program, places: Mapping[tuple[int, int], Hashable]
+) -> dict[int, list[np.ndarray]]:
+    """Allocate what the steps write that depend on the network's inputs: step -> its outputs."""
+    memory: dict[Hashable, np.ndarray] = {}
+    arrays = {}
+    for index, constant in enumerate(program.constant_steps()):
+        if constant:
+            continue
+        arrays[index] = [
+            array_at(memory, places[index, output], spec)
+            for output, spec in enumerate(program.steps[index].outputs)
+        ]
+    return arrays
+
+
+def array_at(memory: dict[Hashable, np.ndarray], place: Hashable, spec: Any) -> np.ndarray:
+    """A tensor at a place, which is allocated at its first, and largest, tensor."""
+    if place not in memory:
+        memory[place] = guarded((byte_size(spec),), "uint8")
+    return memory[place][: byte_size(spec)].view(np.dtype(spec.dtype)).reshape(spec.shape)
 
 
 @dataclass(frozen=True)

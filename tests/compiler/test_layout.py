@@ -125,3 +125,46 @@ def test_a_flattened_image_keeps_its_order():
 def test_a_network_without_convolutions_stays_as_it_is():
     module = network(lambda emit, x: op.nn.relu(x), [(1, 3, 5, 5)])
     assert channels_last(module).same_as(module)
+
+
+def response(emit, x, before=2, after=2, squeezed=1, size=5):
+    """What an LRN of ONNX is imported as."""
+    square = emit(op.multiply(x, x), "multiply_0")
+    expanded = emit(op.expand_dims(square, 1), "expand_dims_0")
+    padding = (before, 0, 0, after, 0, 0)
+    pooled = op.nn.avg_pool3d(expanded, (size, 1, 1), padding=padding, count_include_pad=True)
+    pooled = emit(op.squeeze(emit(pooled, "avg_pool3d_0"), [squeezed]), "squeeze_0")
+    scaled = emit(op.multiply(pooled, relax.const(0.01, "float32")), "multiply_1")
+    shifted = emit(op.add(scaled, relax.const(2.0, "float32")), "add_0")
+    return emit(op.divide(x, emit(op.power(shifted, relax.const(0.75, "float32")), "p")), "lrn_0")
+
+
+@pytest.mark.parametrize(("before", "after", "size"), [(2, 2, 5), (1, 2, 4), (1, 1, 3)])
+def test_local_response_normalisation_stays_channels_last(before, after, size):
+    module = network_of(lambda emit, v: response(emit, v, before, after, size=size))
+    assert_same(module, 1)
+    found = operators(channels_last(module))
+    assert "nn.avg_pool2d" in found
+    assert not {"nn.avg_pool3d", "expand_dims", "squeeze"} & set(found)
+    # one transpose of the input, one of the result
+    assert found.count("permute_dims") == 2
+
+
+def test_a_window_that_something_else_reads_is_left_alone():
+    def middle(emit, v):
+        normalised = response(emit, v)
+        return emit(op.add(normalised, normalised), "add_1")
+
+    def read_twice(emit, v):
+        expanded = emit(op.expand_dims(v, 1), "expand_dims_0")
+        pooled = op.nn.avg_pool3d(
+            expanded, (3, 1, 1), padding=(1, 0, 0, 1, 0, 0), count_include_pad=True
+        )
+        pooled = emit(pooled, "avg_pool3d_0")
+        first = emit(op.squeeze(pooled, [1]), "squeeze_0")
+        return emit(op.add(first, emit(op.squeeze(expanded, [1]), "squeeze_1")), "add_0")
+
+    assert "nn.avg_pool2d" in operators(channels_last(network_of(middle)))
+    module = network_of(read_twice)
+    assert_same(module, 1)
+    assert "nn.avg_pool3d" in operators(channels_last(module))

@@ -44,8 +44,8 @@ def rule_of(func):
     return None
 
 
-def assert_same(before, opt):
-    after = schedule(before, opt, LLVM)
+def assert_same(before, opt, target=LLVM):
+    after = schedule(before, opt, target)
     inputs = arrays(parameter_shapes(before)[:-1])
     expected = run_kernel(before, inputs)
     assert np.isfinite(expected).all()
@@ -53,8 +53,8 @@ def assert_same(before, opt):
     return after
 
 
-def main_kernels(module, opt, *words):
-    lowered = lower(module, opt, scheduled=False)
+def main_kernels(module, opt, *words, target=LLVM):
+    lowered = lower(module, opt, target, scheduled=False)
     return [
         func
         for name, func in kernels(lowered).items()
@@ -118,6 +118,38 @@ def test_packed_convolution(module):
     assert rule_of(kernel) == "convolution"
     after = assert_same(kernel, O3)
     assert loop_kinds(after)[ForKind.UNROLLED]
+
+
+def drawn_convolutions(count):
+    """Convolutions of any shape, the same ones every time."""
+    random = np.random.default_rng(7)
+    for _ in range(count):
+        groups = int(random.choice([1, 1, 2, 4]))
+        inputs, outputs = (int(n) * groups for n in random.integers(1, 40, 2))
+        kernel, stride = int(random.choice([1, 1, 3, 5])), int(random.choice([1, 1, 2]))
+        size = tuple(int(extent) for extent in random.integers(kernel, 16, 2))
+        padding = int(random.integers(0, kernel // 2 + 1))
+        name = f"{inputs}-{outputs}-{size[0]}x{size[1]}-k{kernel}s{stride}p{padding}g{groups}"
+        more = {"stride": stride, "padding": padding, "groups": groups}
+        yield pytest.param(convolution(inputs, outputs, size, kernel, **more), id=name)
+
+
+BY_ROW = [
+    pytest.param(convolution(8, 136, (9, 14), 1, groups=4), id="groups-of-34"),
+    pytest.param(convolution(4, 200, (8, 7), 1, groups=2), id="groups-of-100"),
+    pytest.param(convolution(6, 1000, (8, 13), 1), id="1000-channels"),
+    pytest.param(convolution(4, 96, (9, 23), 3, padding=1), id="23-columns"),
+]
+
+
+@pytest.mark.parametrize("level", ["x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize("module", [*BY_ROW, *drawn_convolutions(10)])
+def test_tiles_of_every_level(module, level):
+    """The tile is of the level; the code is for any CPU, so that it runs here."""
+    target = Target({"kind": "llvm", "mcpu": level})
+    (kernel,) = main_kernels(module, O3, "conv2d", target=target)
+    assert rule_of(kernel) in ("convolution", "depthwise")
+    assert_same(kernel, O3, target)
 
 
 @pytest.mark.parametrize("module", DEPTHWISE)
@@ -192,7 +224,7 @@ def test_pooling(pool, channels, opt):
 
 def test_large_kernels_run_in_parallel_and_small_ones_do_not():
     (small,) = main_kernels(convolution(16, 16, (8, 8), 1), O3, "conv2d")
-    (large,) = main_kernels(convolution(16, 32, (32, 32), 1), O3, "conv2d")
+    (large,) = main_kernels(convolution(32, 64, (32, 32), 1), O3, "conv2d")
     assert not loop_kinds(schedule(small, O3, LLVM))[ForKind.PARALLEL]
     assert loop_kinds(schedule(large, O3, LLVM))[ForKind.PARALLEL]
 

@@ -68,7 +68,8 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
         # a rule meets mutants nobody has foreseen, and whatever it raises means only that it
         # does not apply; it worked on a copy
         try:
-            kernel = rule(func)
+            with target:
+                kernel = rule(func)
         except Exception:
             continue
         if kernel is not None and verify_well_formed(kernel.func, assert_mode=False):

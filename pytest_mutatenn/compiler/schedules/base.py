@@ -25,8 +25,8 @@ Block: TypeAlias = Any
 Loop: TypeAlias = Any
 """A schedule's handle on a loop."""
 
-PARALLEL_WORK = 300_000
-"""Multiply-adds below which a kernel is not worth the start of a second thread."""
+PARALLEL_WORK = 1_000_000
+"""Multiply-adds (some 20 microseconds) below which a second thread is not worth its start."""
 
 
 class Kernel:

@@ -11,6 +11,7 @@ from pytest_mutatenn.compiler.schedules.elementwise import spread
 __all__ = ["convolution"]
 
 _MIN_ROWS = 8
+"""Rows from which on each is a task of its own, where a padded result is cut."""
 
 
 def convolution(func: PrimFunc) -> Kernel | None:
@@ -19,7 +20,8 @@ def convolution(func: PrimFunc) -> Kernel | None:
     The nest: blocks of output channels and rows outside, in parallel; tiles of columns; the
     reduction; and inside it `columns` unrolled by `lanes` vectorised multiply-adds, whose sums
     stay in registers. The padded rows are made where they are used, the epilogue runs on each
-    tile while it is warm.
+    tile while it is warm. A result of more columns or channels than the output goes to a buffer of
+    one row first, and the epilogue cuts it out of that; where there are few rows, out of the whole.
     """
     kernel = Kernel(func)
     block = kernel.only_reduction()
@@ -45,7 +47,9 @@ def convolution(func: PrimFunc) -> Kernel | None:
     if tail is None:
         return None
     tiles, column = schedule.split(rows[-1], [None, columns])
-    by_row = blocked and kernel.work(rows[:-1]) >= _MIN_ROWS
+    # of several groups of several blocks, TVM does not see which row needs which
+    cuts = blocked == 1 or kernel.extent(channel_block) == blocked
+    by_row = blocked and cuts and kernel.work(rows[:-1]) >= _MIN_ROWS
     outer = [*rows[:-1], channel_block] if by_row else [channel_block, *rows[:-1]]
     schedule.reorder(*outer, tiles, *reduction, column, lane)
     if by_row:

@@ -10,7 +10,7 @@ from pytest_mutatenn.compiler.tiling import power_of_two_part
 __all__ = ["elementwise", "spread"]
 
 _MAX_LANES = 32
-_PARALLEL_ELEMENTS = 30_000
+_PARALLEL_ELEMENTS = 100_000
 _ENOUGH_TASKS = 8
 
 
