@@ -38,8 +38,8 @@ def shared_places(program: Program, *, of_one_size: bool = True) -> dict[tuple[i
 
     A place is given on when the last step that reads it is done. With one for every tensor, a
     network's activations do not fit a processor's cache, and each step writes to memory that is
-    cold. What is not computed again for each input, and what the network gives back, keeps its
-    place.
+    cold. What is not computed again for each input has a place of its own, and what the network
+    gives back is not written over.
 
     Parameters
     ----------
@@ -54,9 +54,7 @@ def shared_places(program: Program, *, of_one_size: bool = True) -> dict[tuple[i
         last.update({(index, output): index for output in range(len(step.outputs))})
         last.update({(r.index, r.output): index for r in step.args if r.kind == "step"})
     kept = {(r.index, r.output) for r in program.results if r.kind == "step"}
-    for index, constant in enumerate(program.constant_steps()):
-        if constant:
-            kept.update((index, output) for output in range(len(program.steps[index].outputs)))
+    constant = program.constant_steps()
     ending: dict[int, list[tuple[int, int]]] = {}
     for tensor, index in last.items():
         ending.setdefault(index, []).append(tensor)
@@ -68,7 +66,7 @@ def shared_places(program: Program, *, of_one_size: bool = True) -> dict[tuple[i
             tensor, size = (index, output), byte_size(spec)
             fitting = [
                 place
-                for place in (free if tensor not in kept else ())
+                for place in (() if constant[index] else free)
                 if sizes[place] == size or (sizes[place] > size and not of_one_size)
             ]
             place = min(fitting, key=sizes.__getitem__) if fitting else tensor
@@ -76,7 +74,11 @@ def shared_places(program: Program, *, of_one_size: bool = True) -> dict[tuple[i
             if fitting:
                 free.remove(place)
             sizes.setdefault(place, size)
-        free += [places[tensor] for tensor in ending.get(index, ()) if tensor not in kept]
+        free += [
+            places[tensor]
+            for tensor in ending.get(index, ())
+            if tensor not in kept and not constant[tensor[0]]
+        ]
     return places
 
 
