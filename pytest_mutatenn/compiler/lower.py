@@ -12,6 +12,7 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from pytest_mutatenn.compiler import graph, sites
+from pytest_mutatenn.compiler.alignment import kernels_that_differ
 from pytest_mutatenn.compiler.fusion import Fusion, kernels_called
 from pytest_mutatenn.compiler.legaliser import Legalised, Legaliser, calls_by_layer
 from pytest_mutatenn.compiler.line import bindings_of, operator_name
@@ -138,6 +139,14 @@ class Lowering:
             for step in program.steps
         )
         return replace(program, steps=steps, kernels=kernels)
+
+    def mutated(self, legalised: Legalised) -> Program:
+        """The program of a mutated network."""
+        if self.incremental:
+            changed = kernels_that_differ(legalised, self.legalised())
+            if changed is not None:
+                return self.with_kernels(changed)
+        return self.to_program(legalised)
 
     def ready(self) -> None:
         """Compute what every mutant needs."""
@@ -291,4 +300,4 @@ def mutant_program(
     lines += [change.lines() for change in made]
     if legalised is None:
         return lowering.with_kernels(kernels), lines
-    return lowering.to_program(legalised.changed(kernels) if kernels else legalised), lines
+    return lowering.mutated(legalised.changed(kernels) if kernels else legalised), lines
