@@ -1,13 +1,13 @@
 """The whole network rebuilt for every mutant, with nothing of pytest-mutatenn in it.
 
 This is how MutateNN does it, on today's TVM: the stock importer with the parameters bound as
-constants, one change to the Relax module or to one PrimFunc, the whole module compiled by its
-default pipeline, and every input run through the virtual machine. In its favour: it is one process,
+constants, one change to the Relax module or to one PrimFunc, the whole module compiled by a
+default pipeline of TVM's (there are two), and every input run through the virtual machine. In its favour: it is one process,
 and imports, the first lowering, and the comparison of outputs are not counted.
 
 Run as a worker: the first request names the ``model`` and the ``inputs``, an .npy of shape
 ``(n, *shape)``, and the answer has the unmutated network's ``scores`` of the first input; each
-further one has a ``seed``, and the answer is what that mutant took.
+further one has a ``seed`` and ``folded``, and the answer is what that mutant took.
 """
 
 from __future__ import annotations
@@ -124,14 +124,17 @@ class Rebuild:
         module[name] = func.with_body(structural_map(func.body, [(tirx.Mul, exchange)]))
         return module
 
-    def run(self, mutant: tuple[str, int] | None) -> dict[str, Any]:
+    def run(self, mutant: tuple[str, int] | None, folded: bool = False) -> dict[str, Any]:
         """Change, compile and run the network; ``compile``, ``run`` and ``total`` in seconds.
 
+        ``folded`` takes TVM's default pipeline for the target, which folds constants, as MutateNN's
+        opt levels from 2 on do; the pipeline that ``relax.build`` takes by itself does not.
         ``differs`` says whether any output is not what the unmutated network gives.
         """
         start = time.perf_counter()
         module = self.module if mutant is None else self.changed(mutant)
-        executable = relax.build(module, target=self.target)
+        pipeline = relax.get_default_pipeline(self.target) if folded else "default"
+        executable = relax.build(module, target=self.target, relax_pipeline=pipeline)
         machine = relax.VirtualMachine(executable, tvm.cpu())
         built = time.perf_counter()
         results = [machine["main"](sample) for sample in self.inputs]
@@ -145,6 +148,7 @@ class Rebuild:
             "run": done - built,
             "total": done - start,
             "differs": not np.array_equal(outputs, self.outputs),
+            "folded": folded,
         }
 
     def drawn(self, seed: int) -> tuple[str, int]:
@@ -164,7 +168,7 @@ def main() -> None:
             rebuild = Rebuild(Path(request["model"]), np.load(request["inputs"]))
             found[:] = [rebuild]
             return {"mutants": len(rebuild.mutants), "scores": rebuild.outputs[0].tolist()}
-        return found[0].run(found[0].drawn(request["seed"]))
+        return found[0].run(found[0].drawn(request["seed"]), request["folded"])
 
     serve(answer)
 

@@ -60,7 +60,7 @@ def _rebuilds(project: Project, number: int) -> list[dict[str, Any]]:
     worker = Worker("rebuild")
     with contextlib.closing(worker):
         worker.ask(model=str(project.model), inputs=str(project.inputs))
-        return [worker.ask(seed=seed) for seed in range(number)]
+        return [worker.ask(seed=seed, folded=True) for seed in range(number)]
 
 
 def _mutants(bench: Bench, result: Result) -> None:
