@@ -2,8 +2,9 @@
 
 This is how MutateNN does it, on today's TVM: the stock importer with the parameters bound as
 constants, one change to the Relax module or to one PrimFunc, the whole module compiled by a
-default pipeline of TVM's (there are two), and every input run through the virtual machine. In its favour: it is one process,
-and imports, the first lowering, and the comparison of outputs are not counted.
+default pipeline of TVM's (there are two), and every input run through the virtual machine. In its
+favour: it is one process, and imports, the first lowering, and the comparison of outputs are not
+counted.
 
 Run as a worker: the first request names the ``model`` and the ``inputs``, an .npy of shape
 ``(n, *shape)``, and the answer has the unmutated network's ``scores`` of the first input; each
