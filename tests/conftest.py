@@ -8,6 +8,7 @@ import onnx
 import pytest
 import scipy.stats  # noqa: F401 - pytester unloads what a run inside a test loads first
 from onnx import TensorProto, helper, numpy_helper
+from suites import SUITE
 
 import pytest_mutatenn.analysis.metrics
 import pytest_mutatenn.analysis.spread
@@ -15,23 +16,6 @@ import pytest_mutatenn.engine.predictions
 import pytest_mutatenn.model.inputs  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
-
-# a suite that is green, kills most mutants and compares only with what is compiled itself
-SUITE = """
-import pytest
-from pytest_mutatenn import all_finite, max_abs_diff, top1_agreement
-
-pytestmark = pytest.mark.mutatenn(model="tiny.onnx", inputs="tiny.npz")
-
-def test_finite(predictions):
-    assert all_finite(predictions)
-
-def test_labels(predictions, reference):
-    assert top1_agreement(predictions, reference) >= 0.9
-
-def test_scores(predictions, reference):
-    assert max_abs_diff(predictions, reference) <= 1e-4
-"""
 
 
 @pytest.fixture(scope="session")

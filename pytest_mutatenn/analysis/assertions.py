@@ -19,19 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_mutatenn.analysis.comparison import Pair
+from pytest_mutatenn.analysis.comparison import Pair, classes_in_common, right_classes
 from pytest_mutatenn.analysis.deciding import Of, each, fail, share
 from pytest_mutatenn.analysis.looking import Looker
 from pytest_mutatenn.analysis.metric import PerInputMetric, number
 from pytest_mutatenn.analysis.metrics import (
     accuracy,
     all_finite,
-    classes_in_common,
     cosine_similarity,
     kendall_tau,
     max_abs_diff,
     rank_biased_overlap,
-    right_classes,
     top1_agreement,
 )
 from pytest_mutatenn.engine.predictions import Predictions

@@ -28,15 +28,17 @@ from pytest_mutatenn.analysis.comparison import (
     Pair,
     Single,
     class_name,
+    classes_in_common,
     dense_ranks,
     directions,
     of_inputs,
     per_input,
     positions,
+    right_classes,
 )
-from pytest_mutatenn.analysis.metric import ROOM, Metric, PerInputMetric, listing, number, title
+from pytest_mutatenn.analysis.metric import ROOM, Metric, PerInputMetric, listing, number
 from pytest_mutatenn.analysis.pairs import FEW_CLASSES, tau_by_pairs
-from pytest_mutatenn.engine.predictions import Predictions, one_each
+from pytest_mutatenn.engine.predictions import Predictions
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -110,18 +112,6 @@ def topk_agreement(
     notes = (f"{common[i]} of {k} in common" for i in differing)
     value = float(common.sum()) / (k * len(pair))
     return of_inputs(f"topk_agreement(k={k})", value, pair, differing, notes, "differ", "agree")
-
-
-def classes_in_common(pair: Pair, k: int) -> NDArray[np.int64]:
-    """Give, per input, how many classes are among the `k` best of both sides."""
-    chosen = []
-    for best in pair.best(k):
-        mask = np.zeros(pair.ours.shape, bool)
-        np.put_along_axis(mask, best, True, axis=1)
-        chosen.append(mask)
-    common: NDArray[np.int64] = (chosen[0] & chosen[1]).sum(axis=1)
-    common[pair.broken] = 0
-    return common
 
 
 def kendall_tau(
@@ -204,32 +194,6 @@ def accuracy(predictions: Predictions | ArrayLike, labels: ArrayLike | None = No
         "are wrong",
         "are right",
     )
-
-
-def right_classes(
-    labels: ArrayLike | None, shape: tuple[int, ...], names: Sequence[str] | None
-) -> NDArray[np.int64]:
-    """Give the labels of so many inputs and classes.
-
-    Raises
-    ------
-    ValueError
-        If there are none, not one per input, or one that is no class.
-    """
-    if labels is None:
-        raise ValueError(
-            "accuracy needs labels and the predictions have none: "
-            "pass accuracy(predictions, labels), or use inputs that come with labels"
-        )
-    inputs, classes = shape
-    right: NDArray[np.int64] = one_each("accuracy: labels", labels, inputs, np.int64)
-    if (strange := np.flatnonzero((right < 0) | (right >= classes))).size:
-        i = strange[0]
-        raise ValueError(
-            f"accuracy: label {right[i]} of input {title(i, names)} is no class: "
-            f"the scores have {classes} classes, 0 to {classes - 1}"
-        )
-    return right
 
 
 def rank_biased_overlap(

@@ -1,4 +1,7 @@
-"""Arrays in memory that other processes can map, and that nobody can change any more."""
+"""Arrays in memory that other processes can map, and that nobody can change any more.
+
+NumPy is imported by what makes arrays: a run that finds its answers in the store makes none.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,10 @@ import mmap
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["SharedArrays", "SharedMemory", "View", "map_arrays"]
 
@@ -53,7 +57,7 @@ class SharedMemory:
         self._finalizer()
 
 
-class SharedArrays(Mapping[str, np.ndarray]):
+class SharedArrays(Mapping[str, "np.ndarray"]):
     """Read-only arrays by name, in sealed memory that another process maps by its descriptor.
 
     They are in memory once, whoever maps them. What writes them is done before anyone can see
@@ -79,6 +83,8 @@ class SharedArrays(Mapping[str, np.ndarray]):
         specs: Mapping[str, tuple[Sequence[int], Any]],
         fill: Callable[[dict[str, np.ndarray]], None],
     ) -> None:
+        import numpy as np
+
         views: list[View] = []
         end = 0
         for name, (shape, dtype) in specs.items():
@@ -121,6 +127,8 @@ def map_arrays(fd: int, views: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]
 
 
 def _arrays(memory: mmap.mmap, views: Sequence[Sequence[Any]]) -> dict[str, np.ndarray]:
+    import numpy as np
+
     return {
         name: np.frombuffer(memory, np.dtype(dtype), math.prod(shape), start).reshape(shape)
         for name, dtype, shape, start in views

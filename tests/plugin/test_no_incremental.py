@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import SUITE
+from suites import SUITE
 
 from pytest_mutatenn.engine.evaluate import Engine
 
