@@ -42,6 +42,20 @@ def network(
     return builder.get()
 
 
+def small_network() -> tvm.IRModule:
+    """Two convolutions with their biases and ReLUs, a mean, a dense layer and a softmax."""
+
+    def build(emit: Callable, x: relax.Var, *weights: relax.Var) -> relax.Expr:
+        for n, kernel, bias in ((1, *weights[:2]), (2, *weights[2:4])):
+            x = emit(relax.op.nn.conv2d(x, kernel, padding=1), f"conv_{n}")
+            x = emit(relax.op.nn.relu(emit(relax.op.add(x, bias), f"bias_{n}")), f"relu_{n}")
+        x = emit(relax.op.matmul(emit(relax.op.mean(x, [2, 3]), "mean"), weights[4]), "dense")
+        return relax.op.nn.softmax(x, 1)
+
+    weights = [(4, 2, 3, 3), (1, 4, 1, 1), (4, 4, 3, 3), (1, 4, 1, 1), (4, 3)]
+    return network(build, [(1, 2, 6, 6)], weights)
+
+
 def names(module: tvm.IRModule) -> list[str]:
     return [binding.var.name for binding in bindings_of(module["main"])]
 

@@ -27,7 +27,11 @@ def pytest_runtest_setup(item):
     left -= left > 0
 """
 
-ARGUMENTS = ["--mutatenn-operators=store_float32_to_int8,relu_to_sigmoid", "-p", "no:cacheprovider"]
+ARGUMENTS = [
+    "--mutatenn-operators=store_float32_to_int8,relu_to_sigmoid",
+    "--mutatenn-sample=16",
+    *("-p", "no:cacheprovider"),
+]
 
 
 @pytest.fixture
@@ -94,7 +98,7 @@ def test_the_same_command_again_ends_with_the_same_report(how, held, whole, tmp_
         assert whole.exists(), out
     cache = tmp_path / "cache"
 
-    process = start(held, cache, held.path / "first.json", hold=30)
+    process = start(held, cache, held.path / "first.json", hold=24)
     in_the_middle(held, process)
     os.kill(process.pid, how)
     asked = time.monotonic()
@@ -126,7 +130,7 @@ def test_the_same_command_again_ends_with_the_same_report(how, held, whole, tmp_
 
 def test_an_interrupted_run_reports_what_it_has(held, tmp_path):
     cache = tmp_path / "cache"
-    process = start(held, cache, held.path / "part.json", hold=20)
+    process = start(held, cache, held.path / "part.json", hold=16)
     in_the_middle(held, process)
     os.kill(process.pid, signal.SIGINT)
     finished(process)
