@@ -217,6 +217,8 @@ def line_for(config: pytest.Config) -> ProgressLine | None:
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter is None or not reporter.isatty or config.get_verbosity() <= -2:
         return None
-    if os.environ.get("TERM", "dumb") == "dumb" or config.option.capture in ("no", "tee-sys"):
+    if os.environ.get("CI") or os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    if config.option.capture in ("no", "tee-sys"):
         return None
     return ProgressLine(reporter)

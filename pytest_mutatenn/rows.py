@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mutatenn.analysis.verdict import Verdict
+from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.fixtures.run import MutantDied, RowRun
 from pytest_mutatenn.session import RUN
 
@@ -52,6 +53,8 @@ def read_row(
         session.known.set_green((model, cell, run.test), result == "passed")
         _attach(report, run, result, _message(report) if result != "passed" else "")
         return
+    if call.excinfo is not None and call.excinfo.errisinstance((MutatennError, InternalError)):
+        run.broken = run.broken or str(call.excinfo.value)
     if run.broken:
         # an error, even where the test has swallowed it
         report.outcome = "failed"

@@ -270,6 +270,7 @@ def assert_max_abs_diff(
         If the shapes differ or there is no input.
     """
     __tracebackhide__ = True
+    at_most = float(at_most)
     look = Looker("max_abs_diff", predictions, reference)
     for inputs, (ours, theirs) in look.chunks():
         # not `>`: a bound that is NaN is never kept

@@ -32,6 +32,7 @@ def share(
     inputs left can make of it at most and at least is exact.
     """
     __tracebackhide__ = True
+    at_least = float(at_least)  # as the metric compares, whatever NumPy's number is given
     total, full = 0, most * look.shape[0]
     short: dict[int, int] = {}
     for inputs, scores in look.chunks():
@@ -59,6 +60,7 @@ def each(
 ) -> None:
     """Decide a metric that is a number per input, from `lowest` to 1."""
     __tracebackhide__ = True
+    at_least = float(at_least)
     if of not in ("every", "mean"):
         raise ValueError(f'{name}: of must be "every" or "mean", got {of!r}')
     values = np.full(look.shape[0], np.nan)

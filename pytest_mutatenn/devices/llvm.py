@@ -74,6 +74,8 @@ class Device:
         from pytest_mutatenn.compiler.kernel import generate
 
         module = generate(func, target)
+        # it lies in the store, which may be removed at any time
+        Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
             path = Path(scratch, "kernel.o")
             module.write_to_file(str(path), "o")

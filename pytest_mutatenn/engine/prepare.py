@@ -230,6 +230,8 @@ def _compiler(function: Any, *args: Any) -> Any:
     """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
     try:
         return function(*args)
+    except OSError:
+        raise  # the machine's: a full disk, a folder that is gone
     except Exception as error:
         if is_ours(error):
             raise

@@ -162,7 +162,8 @@ class Progress:
         counters.evaluations_run += bool(ran)
         counters.evaluations_reused += self._asked and not ran
         self._asked, self._ran = False, 0
-        if ran and self._key is not None:
+        broken = self._failure is not None and self._mutant == "identity"
+        if ran and self._key is not None and not broken:
             self._write(self._engine.store, self._key)
         return ran
 

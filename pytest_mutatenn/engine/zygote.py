@@ -91,6 +91,12 @@ def describe(error: BaseException) -> dict[str, Any]:
         return {"error": "user", "message": str(error)}
     if isinstance(error, MemoryError) or "bad_alloc" in str(error):
         return {"error": "memory", "message": "an allocation failed"}
+    if isinstance(error, OSError):
+        message = (
+            f"The system refused a process that makes mutants something: {error}. Is the store "
+            "(--mutatenn-cache-dir) there, its disk not full, and was it left alone meanwhile?"
+        )
+        return {"error": "user", "message": message}
     return {"error": "internal", "message": "".join(traceback.format_exception(error))}
 
 

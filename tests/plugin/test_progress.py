@@ -177,6 +177,7 @@ def on_a_terminal(project, *args, term="xterm"):
     # no colours: they are none of our business
     command = [sys.executable, "-m", "pytest", "--color=no", *project.arguments(*args)]
     environment = {**os.environ, "TERM": term, "COLUMNS": "80"}
+    environment.pop("CI", None)
     run = subprocess.Popen(
         command, cwd=project.path, stdout=theirs, stderr=theirs, stdin=theirs, env=environment
     )

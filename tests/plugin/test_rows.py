@@ -7,6 +7,7 @@ import pytest
 from records import stable, verdicts
 
 from pytest_mutatenn.engine.evaluate import Engine
+from pytest_mutatenn.engine.outcome import Failure, Outcome
 
 # three mutants: one that every test but the first kills, and two duplicates
 FEW = "--mutatenn-mutants=graph.relu_to_sigmoid@*,kernel.max_to_min@softmax#1,kernel.boundary@*"
@@ -360,6 +361,46 @@ def test_swallow(model):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     verdicts = {m["cells"]["llvm-O2"]["verdict"] for m in result.report["mutants"]}
     assert verdicts == {"SKIPPED"}
+
+
+def test_an_identity_that_dies_is_an_error_of_the_run_and_is_not_stored(suite, monkeypatch):
+    run = Engine.run
+    dead = Failure(Outcome.CRASHED, "its process died of SIGBUS")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Engine, "run", lambda self, m, *a: dead if m == "identity" else run(self, m, *a)
+        )
+        result = suite.run("--mutatenn-mutants=graph.relu_to_sigmoid@*")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*check identity of llvm-O2 failed: its process died of SIGBUS*"])
+    assert suite.run("--mutatenn-mutants=graph.relu_to_sigmoid@*").ret == pytest.ExitCode.OK
+
+
+def test_predictions_of_a_test_that_has_ended_are_an_error_and_no_kill(project):
+    project.write(
+        test_late=HEAD
+        + """
+from pytest_mutatenn import assert_top1_agreement
+
+held = []
+
+def test_first(predictions, reference):
+    held.append(predictions)
+    assert_top1_agreement(predictions, reference, at_least=1)
+
+def test_late(predictions):
+    assert held[-1].scores.size
+""",
+    )
+    result = project.run(
+        "--mutatenn-mutants=graph.relu_to_sigmoid@*",
+        "--mutatenn-full-matrix",
+        "--mutatenn-cache-dir=own",  # in the store of all tests are all answers
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*looked at after the test has ended that asked for*"])
+    killed = {t for m in result.report["mutants"] for t in m["cells"]["llvm-O2"]["killed_by"]}
+    assert not any("test_late" in test for test in killed)
 
 
 def test_other_parameters_of_a_test_stay_in_its_name(project):
