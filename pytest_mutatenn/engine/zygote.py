@@ -106,10 +106,14 @@ def main(fd: int) -> None:
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=fd)
-    with contextlib.suppress(wire.Closed):
-        workshop = _load(sock)
-        if workshop is not None:
-            _serve(sock, workshop)
+    children: set[int] = set()
+    try:
+        with contextlib.suppress(wire.Closed):
+            workshop = _load(sock)
+            if workshop is not None:
+                _serve(sock, workshop, children)
+    finally:
+        kill_orphans(set())  # the children, and then what they have left behind
 
 
 def _load(sock: socket.socket) -> Workshop | None:
@@ -185,8 +189,7 @@ def _in_a_thread(work: Callable[[], None]) -> None:
         raise failed[0]
 
 
-def _serve(sock: socket.socket, workshop: Workshop) -> None:
-    children: set[int] = set()
+def _serve(sock: socket.socket, workshop: Workshop, children: set[int]) -> None:
     left: set[int] = set()  # were killed, and take their time
     zygote = os.getpid()
 

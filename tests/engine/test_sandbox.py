@@ -133,7 +133,8 @@ def test_no_process_and_no_temporary_file_is_left(make_engine, images, store):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
-    engine.close()
+    engine.evaluate("device.forks_away@softmax#1", images, "and another")
+    engine.close()  # before the zygote has waited for the child
 
     assert sandboxes(store.root) == []
     assert list((store.root / "tmp").iterdir()) == []
