@@ -3,7 +3,7 @@
     python -m benchmarks --models ../shared/models --images ../shared/images \
         --json speed.json --table speed.md
 
-Progress goes to standard error. A part that ends is written at once, also when it is interrupted;
+Results goes to standard error. A part that ends is written at once, also when it is interrupted;
 parts that a JSON file of an earlier run has, and that are not asked for, stay in it.
 """
 

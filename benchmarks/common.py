@@ -144,7 +144,7 @@ class Bench:
     scratch: Path
 
     def say(self, text: str) -> None:
-        """Progress, to standard error."""
+        """Results, to standard error."""
         print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
     def pick(self, full: Any, quick: Any) -> Any:

@@ -24,7 +24,7 @@ _WINDOW = 60.0  # seconds over which the rate is taken: what is in the store goe
 _ENOUGH = 3  # mutants and seconds before a rate is given
 
 
-class Progress:
+class Results:
     """Counts mutants as their rows arrive.
 
     A mutant is done when all its rows have been reported. Networks whose mutants have the same ids
@@ -159,7 +159,7 @@ class ProgressLine:
     """pytest's hooks, from which the line is fed."""
 
     def __init__(self, reporter: Any) -> None:
-        self._progress = Progress()
+        self._progress = Results()
         self._live = Live(reporter._tw)
         self._text = ""
         self._drawn = 0.0

@@ -15,7 +15,7 @@ from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
 from pytest_mutatenn.engine.outcome import Failure, Outcome
-from pytest_mutatenn.engine.progress import Progress
+from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Child, Zygote
 from pytest_mutatenn.engine.store import Store
@@ -256,11 +256,11 @@ class Engine:
         keep
             Keep the baseline's activations for these inputs: many mutants will run on them.
         """
-        progress = self.open(mutant, arrays, digest, row, keep=keep)
+        results = self.open(mutant, arrays, digest, row, keep=keep)
         try:
-            return progress.whole()
+            return results.whole()
         finally:
-            progress.save()
+            results.save()
 
     def open(
         self,
@@ -270,7 +270,7 @@ class Engine:
         row: Row | None = None,
         *,
         keep: bool = False,
-    ) -> Progress:
+    ) -> Results:
         """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`."""
         program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
         # what is kept beside the outputs is relative to a baseline; and the identity must run for
@@ -282,7 +282,7 @@ class Engine:
         baseline = 0.0
         if mutant is not None:
             baseline = self.baseline(arrays, digest, keep=keep).seconds
-        return Progress(
+        return Results(
             self,
             mutant,
             arrays,

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pytest_mutatenn.progress import Live, Progress
+from pytest_mutatenn.progress import Live, Results
 
 FEW = "--mutatenn-mutants=graph.relu_to_sigmoid@*,kernel.store_plus_one@softmax*"
 
@@ -35,7 +35,7 @@ def rows(mutants, tests=("test_a", "test_b"), cell="llvm-O2"):
 
 
 def test_a_mutant_is_done_when_all_its_rows_are(clock):
-    progress = Progress(clock)
+    progress = Results(clock)
     assert not progress.wanted
     first, *_, second, third = rows(5)
     progress.expect([*rows(5), "test_it.py::test_other"])
@@ -51,7 +51,7 @@ def test_a_mutant_is_done_when_all_its_rows_are(clock):
 
 
 def test_killed_are_those_that_a_score_counts_and_a_test_has_detected(clock):
-    progress = Progress(clock)
+    progress = Results(clock)
     statuses = [
         ("SURVIVED", "KILLED"),  # killed by the second test
         ("SURVIVED", "SURVIVED"),
@@ -68,7 +68,7 @@ def test_killed_are_those_that_a_score_counts_and_a_test_has_detected(clock):
 
 
 def test_the_rate_is_that_of_the_last_minute(clock):
-    progress = Progress(clock)
+    progress = Results(clock)
     ids = rows(1000, tests=("test_a",))[2:]
     progress.expect(ids)
     for nodeid in ids[:500]:  # out of the store
@@ -82,7 +82,7 @@ def test_the_rate_is_that_of_the_last_minute(clock):
 
 
 def test_a_slow_rate_is_given_by_the_minute(clock):
-    progress = Progress(clock)
+    progress = Results(clock)
     ids = rows(10, tests=("test_a",))[2:]
     progress.expect(ids)
     for nodeid in ids[:4]:

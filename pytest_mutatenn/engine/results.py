@@ -20,7 +20,7 @@ _KIND = "evaluations"
 _LEAST = 0.05  # seconds that a run gets even where the time is used up: so it is the run that says
 
 
-class Progress:
+class Results:
     """Results of a program, input by input: those that are stored, and what is run besides.
 
     Parameters
