@@ -9,99 +9,25 @@ by that input, and what follows is not run either. There is no special case for 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pytest_mutatenn.compiler.program import Leaves, Program, Ref, Step
-from pytest_mutatenn.devices.memory import as_tensor, guarded, guarded_copy, poison, poison_around
+from pytest_mutatenn.compiler.program import Program, Ref, Step
+from pytest_mutatenn.devices.memory import as_tensor, guarded
+from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.tensors import (
     Activations,
-    array_at,
     memory_of,
     same_bits,
     shared_places,
 )
 
-Kernels = Mapping[str, Callable[..., Any]]
 Identity = tuple[str, Any, int]
-
-
-@dataclass(eq=False)
-class Loaded:
-    """A program with its compiled kernels, ready to run.
-
-    Attributes
-    ----------
-    program
-        The program.
-    code
-        Kernel name -> digest of its code.
-    kernels
-        Kernel name -> the loaded function.
-    leaves
-        Digests of weights and literals.
-    mutated
-        The kernels whose code is not the baseline's; what they do not write is poison on each run.
-    sharing
-        Whether tensors that are not needed at the same time lie in the same memory.
-    """
-
-    program: Program
-    code: Mapping[str, str]
-    kernels: Kernels
-    leaves: Leaves
-    mutated: frozenset[str] = frozenset()
-    sharing: bool = False
-    _buffers: dict[int, list[Any]] = field(default_factory=dict, repr=False)
-    _arrays: dict[int, list[np.ndarray]] = field(default_factory=dict, repr=False)
-    _memory: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)
-    _leaf_tensors: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
-
-    def leaf(self, ref: Ref) -> Any:
-        """A weight or literal as a tensor."""
-        key = (ref.kind, ref.index)
-        if key not in self._leaf_tensors:
-            source = self.program.params if ref.kind == "param" else self.program.constants
-            self._leaf_tensors[key] = as_tensor(guarded_copy(np.asarray(source[ref.index])))
-        return self._leaf_tensors[key]
-
-    @cached_property
-    def _places(self) -> dict[tuple[int, int], Hashable]:
-        return shared_places(self.program) if self.sharing else {}
-
-    def arrays(self, index: int) -> list[np.ndarray]:
-        """What a step writes, as arrays over the memory of :meth:`buffers`."""
-        if index not in self._arrays:
-            self._arrays[index] = [
-                array_at(self._memory, self._places.get((index, output), (index, output)), spec)
-                for output, spec in enumerate(self.program.steps[index].outputs)
-            ]
-        return self._arrays[index]
-
-    def buffers(self, index: int) -> list[Any]:
-        """The tensors that a step writes, the same for every input."""
-        if index not in self._buffers:
-            self._buffers[index] = [as_tensor(array) for array in self.arrays(index)]
-        return self._buffers[index]
-
-    def run_step(self, index: int, args: Sequence[Any]) -> list[Any]:
-        """Run a step on its arguments; give what it wrote."""
-        out = self.buffers(index)
-        step = self.program.steps[index]
-        run = self.kernels[step.kernel]
-        if step.kernel not in self.mutated:
-            run(*args, *out)
-            return out
-        for array in self.arrays(index):
-            poison(array)
-        run(*args, *out)
-        for array in self.arrays(index):
-            poison_around(array)  # what it wrote there is not for the next one to read
-        return out
+Known = dict[tuple[int, tuple[Identity, ...]], int]
 
 
 def places(program: Program) -> list[tuple[str, int]]:
@@ -189,6 +115,28 @@ class BaselineRun:
             for ref in self.loaded.program.results
         ]
 
+    @cached_property
+    def index(self) -> tuple[Known, dict[Any, int], dict[tuple[str, int], int]]:
+        """How a mutant finds what is the baseline's.
+
+        Steps by their kind and their arguments, the kinds, and steps by what they compute.
+        """
+        kinds: dict[Any, int] = {}
+        known: Known = {}
+        for index, step in enumerate(self.loaded.program.steps):
+            identities = tuple(_leaf(self.loaded, ref) for ref in step.args)
+            known.setdefault((_kind(kinds, self.loaded, step), identities), index)
+        return known, kinds, {place: i for i, place in enumerate(places(self.loaded.program))}
+
+    def ready(self) -> None:
+        """Compute and load what every mutant needs, before a child is forked for it."""
+        self.load_constants()
+        _ = self.index
+        for step in self.loaded.program.steps:
+            for ref in step.args:
+                if ref.kind in ("param", "const"):
+                    self.loaded.leaf(ref)
+
     def _bind(self) -> list[_Call]:
         """Look up once what each step reads and writes: small networks spend half their time so."""
         program = self.loaded.program
@@ -205,6 +153,19 @@ class BaselineRun:
             kernel = self.loaded.kernels[step.kernel]
             self._calls.append((index, kernel, [*args, *made[index]], given, made[index]))
         return self._calls
+
+
+def _kind(kinds: dict[Any, int], loaded: Loaded, step: Step) -> int:
+    """A number for the code of a step and what it writes; cheaper to look up than those."""
+    return kinds.setdefault((loaded.code[step.kernel], step.outputs), len(kinds))
+
+
+def _leaf(loaded: Loaded, ref: Ref) -> Identity:
+    if ref.kind == "param":
+        return ("leaf", loaded.leaves.params[ref.index], 0)
+    if ref.kind == "const":
+        return ("leaf", loaded.leaves.constants[ref.index], 0)
+    return ("input" if ref.kind == "input" else "base", ref.index, ref.output)
 
 
 class MutantRun:
@@ -233,14 +194,10 @@ class MutantRun:
         self.baseline = baseline
         self.mutant = mutant
         self.activations = activations
-        base = baseline.loaded
         self._everything = everything
-        self._kinds: dict[Any, int] = {}
-        self._known: dict[tuple[int, tuple[Identity, ...]], int] = {}
-        for index, step in enumerate(() if everything else base.program.steps):
-            identities = tuple(self._leaf(base, ref) for ref in step.args)
-            self._known.setdefault((self._kind(base, step), identities), index)
-        theirs = {place: i for i, place in enumerate(places(base.program))}
+        known, kinds, theirs = baseline.index
+        self._kinds = dict(kinds)
+        self._known = {} if everything else known
         self._aligned = [theirs.get(place) for place in places(mutant.program)]
         self._constant = mutant.program.constant_steps()
         # what each step is where that is the same for every input
@@ -249,28 +206,25 @@ class MutantRun:
         self._slots: dict[tuple[int, int], tuple[np.ndarray, Any]] = {}
         self._open: list[tuple[int, Step, int]] = []
         for index, step in enumerate(mutant.program.steps):
-            kind = self._kind(mutant, step)
-            known = None
+            kind = _kind(self._kinds, mutant, step)
+            same = None
             if all(ref.kind != "step" or ref.index in self._fixed for ref in step.args):
                 identities = tuple(self._identity(ref, self._fixed) for ref in step.args)
-                known = self._known.get((kind, identities))
-            if known is None:
+                same = self._known.get((kind, identities))
+            if same is None:
                 self._open.append((index, step, kind))
             else:
-                self._fixed[index] = ("base", known, 0)
+                self._fixed[index] = ("base", same, 0)
         self._spared = sum(not self._constant[index] for index in self._fixed)
 
-    def _kind(self, loaded: Loaded, step: Step) -> int:
-        """A number for the code of a step and what it writes; cheaper to look up than those."""
-        return self._kinds.setdefault((loaded.code[step.kernel], step.outputs), len(self._kinds))
-
-    @staticmethod
-    def _leaf(loaded: Loaded, ref: Ref) -> Identity:
+    def _leaf_tensor(self, ref: Ref) -> Any:
+        """A weight or literal; one of the baseline's is loaded already."""
+        ours, theirs = self.mutant.program, self.baseline.loaded.program
         if ref.kind == "param":
-            return ("leaf", loaded.leaves.params[ref.index], 0)
-        if ref.kind == "const":
-            return ("leaf", loaded.leaves.constants[ref.index], 0)
-        return ("input" if ref.kind == "input" else "base", ref.index, ref.output)
+            same = ours.params[ref.index] is theirs.params[ref.index]
+        else:
+            same = ours.constants is theirs.constants
+        return (self.baseline.loaded if same else self.mutant).leaf(ref)
 
     def run(self, inputs: Sequence[Any], sample: int, stats: RunStats) -> list[np.ndarray]:
         """Run on one input; give the network's outputs, as arrays that the next run overwrites."""
@@ -320,7 +274,7 @@ class MutantRun:
         if ref.kind == "input":
             return np.asarray(inputs[ref.index].numpy())
         if ref.kind != "step":
-            return np.asarray(self.mutant.leaf(ref).numpy())
+            return np.asarray(self._leaf_tensor(ref).numpy())
         kind, index, _ = steps[ref.index]
         if kind == "own":
             return self.mutant.arrays(index)[ref.output]
@@ -346,7 +300,7 @@ class MutantRun:
         if ref.kind == "step":
             kind, index, _ = steps[ref.index]
             return (kind, index, ref.output)
-        return self._leaf(self.mutant, ref)
+        return _leaf(self.mutant, ref)
 
     def _value(
         self,
@@ -360,7 +314,7 @@ class MutantRun:
         if ref.kind == "input":
             return inputs[ref.index]
         if ref.kind != "step":
-            return self.mutant.leaf(ref)
+            return self._leaf_tensor(ref)
         kind, index, _ = steps[ref.index]
         if kind == "own":
             return made[index][ref.output]

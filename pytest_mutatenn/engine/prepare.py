@@ -20,7 +20,7 @@ from pytest_mutatenn.compiler.lower import (
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
 from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
-from pytest_mutatenn.engine.executor import Loaded
+from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.workshop import DeviceKernel, Workshop
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.operators.registry import Operator

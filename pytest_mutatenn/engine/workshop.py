@@ -23,7 +23,8 @@ from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
 from pytest_mutatenn.compiler.weights import Weight, weights_of
 from pytest_mutatenn.devices.base import open_device
-from pytest_mutatenn.engine.executor import BaselineRun, Loaded
+from pytest_mutatenn.engine.executor import BaselineRun
+from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import InternalError
 from pytest_mutatenn.model.onnx_import import import_onnx
@@ -136,7 +137,7 @@ class Workshop:
         if self.order.incremental:
             self._codes = {func: self.baseline.code[name] for name, func in program.kernels.items()}
         self.run = BaselineRun(self.baseline)
-        self.run.load_constants()
+        self.run.ready()
         self.lowering.ready()  # every child would compute it anew
         # a collection in a child would touch, and so copy, all that it shares with this process
         gc.collect()
