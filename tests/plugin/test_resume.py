@@ -53,6 +53,8 @@ def start(suite, cache, report, *, hold=None):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # a job in the background ignores the signal, and what it starts inherits that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
