@@ -365,15 +365,16 @@ def test_swallow(model):
 
 def test_an_identity_that_dies_is_an_error_of_the_run_and_is_not_stored(suite, monkeypatch):
     run = Engine.run
+    only = "--mutatenn-mutants=graph.relu_to_sigmoid@*", "--mutatenn-cache-dir=own"
     dead = Failure(Outcome.CRASHED, "its process died of SIGBUS")
     with monkeypatch.context() as patch:
         patch.setattr(
             Engine, "run", lambda self, m, *a: dead if m == "identity" else run(self, m, *a)
         )
-        result = suite.run("--mutatenn-mutants=graph.relu_to_sigmoid@*")
+        result = suite.run(*only)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*check identity of llvm-O2 failed: its process died of SIGBUS*"])
-    assert suite.run("--mutatenn-mutants=graph.relu_to_sigmoid@*").ret == pytest.ExitCode.OK
+    assert suite.run(*only).ret == pytest.ExitCode.OK
 
 
 def test_predictions_of_a_test_that_has_ended_are_an_error_and_no_kill(project):
