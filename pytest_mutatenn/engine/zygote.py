@@ -106,12 +106,11 @@ def main(fd: int) -> None:
     adopt_orphans()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=fd)
-    children: set[int] = set()
     try:
         with contextlib.suppress(wire.Closed):
             workshop = _load(sock)
             if workshop is not None:
-                _serve(sock, workshop, children)
+                _serve(sock, workshop)
     finally:
         kill_orphans(set())  # the children, and then what they have left behind
 
@@ -189,7 +188,8 @@ def _in_a_thread(work: Callable[[], None]) -> None:
         raise failed[0]
 
 
-def _serve(sock: socket.socket, workshop: Workshop, children: set[int]) -> None:
+def _serve(sock: socket.socket, workshop: Workshop) -> None:
+    children: set[int] = set()
     left: set[int] = set()  # were killed, and take their time
     zygote = os.getpid()
 
