@@ -207,9 +207,10 @@ def test_on_a_terminal_it_is_shown_and_leaves_nothing(how, suite):
     assert not [line for line in left if re.search(r"mutatenn \d+/\d+ mutants", line)]
     # what pytest wrote is whole: every row has its letter or its line
     text = "\n".join(left)
-    expected = suite.run(FEW)
-    outcomes = expected.parseoutcomes()
-    assert re.search(rf"{outcomes['killed']} killed", text)
+    outcomes = suite.run(FEW).parseoutcomes()
+    # which test of a mutant is the one that is spared, or that there is one, is xdist's chance
+    assert re.search(rf"{outcomes['survived']} survived", text)
+    assert re.search(r"[1-9]\d* killed", text)
     if "-v" in how:
         assert len(re.findall(r"^test_tiny.py::.*\[", text, re.M)) == sum(outcomes.values())
     else:
