@@ -25,6 +25,7 @@ from pytest_mutatenn.compiler.weights import Weight, weights_of
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine.executor import BaselineRun
 from pytest_mutatenn.engine.loaded import Loaded
+from pytest_mutatenn.engine.pages import use_large_pages
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import InternalError
 from pytest_mutatenn.model.onnx_import import import_onnx
@@ -142,6 +143,7 @@ class Workshop:
         # a collection in a child would touch, and so copy, all that it shares with this process
         gc.collect()
         gc.freeze()
+        use_large_pages()
 
     def known_code(self, func: Any) -> str | None:
         """Digest of the code of a kernel that is one of the baseline's, the very object."""
