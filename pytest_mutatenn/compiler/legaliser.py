@@ -17,7 +17,7 @@ from tvm.tirx import PrimFunc
 from tvm_ffi import structural_equal, structural_hash
 
 from pytest_mutatenn.compiler.fusion import tagged
-from pytest_mutatenn.compiler.line import bindings_of, operands_of, operator_name
+from pytest_mutatenn.compiler.line import alike, bindings_of, items_of, operands_of, operator_name
 from pytest_mutatenn.compiler.passes import OptLevel, legalise
 
 __all__ = ["Legalised", "Legaliser", "calls_by_layer"]
@@ -187,7 +187,7 @@ class Legaliser:
             tuple(operands.index(var) for var in reads),
         )
         for known in self._templates.get(key, ()):
-            if _alike(call, known.call):
+            if structural_equal(call.ty, known.call.ty) and alike(call, known.call):
                 return known
         params = {operand: relax.Var(operand.name, operand.ty) for operand in operands}
         own = _renewed(call, params)
@@ -270,34 +270,13 @@ def _renewed(expr: relax.Expr, values: Mapping[Any, Any]) -> relax.Expr:
     if isinstance(expr, relax.Var):
         return values.get(expr, expr)
     if isinstance(expr, relax.Call):
-        args = [_renewed(argument, values) for argument in expr.args]
+        args = [_renewed(argument, values) for argument in items_of(expr.args)]
         return relax.Call(expr.op, args, expr.attrs, expr.ty_args, ret_ty=expr.ty)
     if isinstance(expr, relax.Tuple):
         return relax.Tuple([_renewed(part, values) for part in expr.fields])
     if isinstance(expr, relax.TupleGetItem):
         return relax.TupleGetItem(_renewed(expr.tuple_value, values), expr.index)
     return expr
-
-
-def _alike(one: relax.Expr, other: relax.Expr) -> bool:
-    """Whether two expressions are the same but for which variables they read."""
-    if isinstance(one, relax.Var) or isinstance(other, relax.Var):
-        both = isinstance(one, relax.Var) and isinstance(other, relax.Var)
-        return both and structural_equal(one.ty, other.ty)
-    if isinstance(one, relax.Call) and isinstance(other, relax.Call):
-        return (
-            one.op.same_as(other.op)
-            and structural_equal(one.attrs, other.attrs)
-            and structural_equal(one.ty_args, other.ty_args)
-            and structural_equal(one.ty, other.ty)
-            and len(one.args) == len(other.args)
-            and all(_alike(a, b) for a, b in zip(one.args, other.args, strict=True))
-        )
-    if isinstance(one, relax.Tuple) and isinstance(other, relax.Tuple):
-        return len(one.fields) == len(other.fields) and all(
-            _alike(a, b) for a, b in zip(one.fields, other.fields, strict=True)
-        )
-    return structural_equal(one, other)
 
 
 def _alive(line: Sequence[_Binding], result: relax.Expr) -> list[_Binding]:

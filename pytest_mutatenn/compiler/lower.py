@@ -15,7 +15,7 @@ from pytest_mutatenn.compiler import graph, sites
 from pytest_mutatenn.compiler.alignment import kernels_that_differ
 from pytest_mutatenn.compiler.fusion import Fusion, kernels_called
 from pytest_mutatenn.compiler.legaliser import Legalised, Legaliser, calls_by_layer
-from pytest_mutatenn.compiler.line import bindings_of, operator_name
+from pytest_mutatenn.compiler.line import bindings_of, forget_types, operator_name
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel, group, legalise, optimise
 from pytest_mutatenn.compiler.program import Program, build_program, in_order
@@ -81,6 +81,8 @@ class Lowering:
 
     def to_kernels(self, module: IRModule) -> Legalised:
         """Optimise and legalise; give every call its own kernel, named by its layer."""
+        if not self.incremental:
+            forget_types()
         return self.legaliser(optimise(module, self.opt))
 
     def to_program(self, legalised: Legalised) -> Program:

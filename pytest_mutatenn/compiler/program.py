@@ -14,7 +14,7 @@ from tvm.tirx import PrimFunc
 
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.fusion import Fused, Fusion
-from pytest_mutatenn.compiler.line import operator_name
+from pytest_mutatenn.compiler.line import bindings_of, items_of, operator_name
 from pytest_mutatenn.errors import MutatennError
 
 MAIN = "main"
@@ -201,7 +201,7 @@ class _Builder:
         if isinstance(expr, relax.Var):
             return self.env[expr]
         if isinstance(expr, relax.Tuple):
-            return tuple(self.ref(field) for field in expr.fields)
+            return tuple(self.ref(field) for field in items_of(expr.fields))
         if isinstance(expr, relax.TupleGetItem):
             return self.ref(expr.tuple_value)[expr.index]
         value = getattr(expr, "data", None)
@@ -216,9 +216,8 @@ class _Builder:
     def read(self, name: str) -> Any:
         """Append the steps of one function; give what it returns."""
         function = self.module[name]
-        for block in function.body.blocks:
-            for binding in block.bindings:
-                self.env[binding.var] = self._bind(binding)
+        for binding in bindings_of(function):
+            self.env[binding.var] = self._bind(binding)
         return self.ref(function.body.body)
 
     def _bind(self, binding: Any) -> Any:
@@ -227,7 +226,7 @@ class _Builder:
             return self.ref(value)
         if isinstance(value.op, relax.GlobalVar):  # a group of kernels
             callee, fused = value.op, self.fusion.fused(self.module, value.op)
-            given = [self.ref(arg) for arg in value.args]
+            given = [self.ref(arg) for arg in items_of(value.args)]
             refs = [given[i] if k is None else given[i][k] for i, k in fused.args]
             return self._step(callee.name_hint, fused, refs, fused.output)
         if operator_name(value) != "relax.call_tir":
