@@ -58,12 +58,13 @@ def send(
     body = head + b"".join(blobs)
     header = _HEADER.pack(_MAGIC, len(head), len(body), hashlib.sha256(body).digest())
     try:
-        # descriptors ride on the header, alone
+        # in one piece where they fit: each piece wakes the other side
         if fds:
+            # descriptors ride on the header, alone
             socket.send_fds(sock, [header], list(fds))
+            sock.sendall(body)
         else:
-            sock.sendall(header)
-        sock.sendall(body)
+            sock.sendall(header + body)
     except (BrokenPipeError, ConnectionError, OSError) as error:
         raise Closed(str(error)) from error
 
