@@ -30,6 +30,7 @@ class Device:
 
     kind = "llvm"
     forks = True
+    exclusive = False
     suffix = ".so"
     memory = HOST
 
