@@ -22,8 +22,9 @@ def run(bench: Bench, result: Result) -> None:
         raise BenchmarkError("it needs pytest-xdist: pip install '.[xdist]'")
     settings = {
         "network": NETWORK,
-        "mutants": bench.pick(300, 12),
-        "rounds": bench.pick(5, 1),
+        # a run of some minutes: of a short one, starting and the baseline are the larger part
+        "mutants": bench.pick(1000, 12),
+        "rounds": bench.pick(2, 1),
     }
     result.settings.update(settings)
     project = Project(bench, NETWORKS[NETWORK])

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pytest_mutatenn.engine.log import Log
 
@@ -139,12 +139,23 @@ class Store:
         return None
 
     @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
-        """Hold a lock between processes, so that the same work is not done twice at once."""
+    def lock(self, key: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold a lock between processes, so that the same work is not done twice at once.
+
+        Give whether it is held: without ``wait``, it is not where another process has it.
+        """
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{key}.lock"):
-            yield
+        lock = FileLock(folder / f"{key}.lock")
+        try:
+            lock.acquire(blocking=wait)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     def scratch(self) -> Path:
         """Make a folder for a process' temporary files; :meth:`remove` it afterwards."""

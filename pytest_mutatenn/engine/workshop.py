@@ -153,8 +153,7 @@ class Workshop:
         """Lower the baseline and compile what the store does not have of it; no kernel is run."""
         program = self.lowering.baseline()
         leaves = Leaves.of_program(program)
-        with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
-            compiled = {name: self.compile(name, None, program) for name in program.kernels}
+        compiled = self._compile_shared(program)
         self.baseline = Compiled(
             program,
             {name: code for name, (code, _) in compiled.items()},
@@ -165,6 +164,19 @@ class Workshop:
         if self.order.incremental:
             self._codes = {func: self.baseline.code[name] for name, func in program.kernels.items()}
         self.lowering.ready()  # every child would compute it anew
+
+    def _compile_shared(self, program: Program) -> dict[str, tuple[str, Path]]:
+        """Compile every kernel; processes that compile the same network share the work."""
+        compiled: dict[str, tuple[str, Path]] = {}
+        # first those that no other process is at, then what the others have made of theirs
+        for wait in (False, True):
+            for name in program.kernels:
+                if name in compiled:
+                    continue
+                with self.store.lock(self._key(program.kernels[name])[:32], wait=wait) as held:
+                    if held:
+                        compiled[name] = self.compile(name, None, program)
+        return {name: compiled[name] for name in program.kernels}
 
     def open(self) -> None:
         """Open the device, load the baseline and run what depends on weights alone.
@@ -212,12 +224,15 @@ class Workshop:
         code, path
             Digest of the emitted code, and where to load it from.
         """
-        func = program.kernels[name]
-        key = combine(self.digest_of(func), str(self.opt), self.device.fingerprint())
+        key = self._key(program.kernels[name])
         if changes is None:
             return self._built(key, lambda: self.device_stage(name, program))
         mutated = self.final(name, changes, program)
         return self._built(combine(key, ir_digest(mutated, self.target)), lambda: mutated)
+
+    def _key(self, func: Any) -> str:
+        """What the code of a kernel is stored under."""
+        return combine(self.digest_of(func), str(self.opt), self.device.fingerprint())
 
     def final(self, name: str, changes: list[sites.Change] | None, program: Program) -> Any:
         """A kernel as code is generated from it, at the device stage."""

@@ -140,3 +140,13 @@ def test_it_keeps_itself_out_of_version_control(store):
     store.put("kind", "key", b"")
     assert (store.root / ".gitignore").read_text().endswith("*\n")
     assert (store.root / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f")
+
+
+def test_a_lock_that_another_has_is_not_waited_for(tmp_path):
+    store, other = Store(tmp_path), Store(tmp_path)
+    with store.lock("a") as held, other.lock("a", wait=False) as again:
+        assert (held, again) == (True, False)
+        with other.lock("b", wait=False) as elsewhere:
+            assert elsewhere
+    with other.lock("a", wait=False) as held:
+        assert held
