@@ -20,6 +20,7 @@ from pytest_mutatenn.compiler.lower import (
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
 from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
+from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.workshop import DeviceKernel, Workshop
 from pytest_mutatenn.errors import MutatennError
@@ -230,6 +231,8 @@ def _compiler(function: Any, *args: Any) -> Any:
     """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
     try:
         return function(*args)
+    except Refused as error:
+        raise Rejected(str(error)) from error
     except OSError:
         raise  # the machine's: a full disk, a folder that is gone
     except Exception as error:
