@@ -25,6 +25,7 @@ _HEAD = """\
 #include <stdint.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include "tvm/runtime/c_backend_api.h"
 static inline float mutatenn_float(uint32_t bits) {
   union { uint32_t bits; float value; } word = {bits};
@@ -51,7 +52,8 @@ static __attribute__((malloc, noinline)) void* mutatenn_allocate(
 _OF_THE_HEAP = """\
 static void* mutatenn_allocate(int device, int id, uint64_t size, int code, int bits) {
   void* memory = NULL;
-  return posix_memalign(&memory, 64, size) ? NULL : memory;
+  if (posix_memalign(&memory, 64, size)) return NULL;
+  return memset(memory, 0xFF, size); /* NaN, where nothing has been written yet */
 }
 static int mutatenn_free(int device, int id, void* memory) {
   free(memory);
