@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_mutatenn.devices.slots import Memory
 
-_HELPERS = (
-    "base c_compiler host linker memory native processor sanitizer slots specs stack watched"
-)
+_HELPERS = "base c_compiler host linker memory native processor sanitizer slots specs stack watched"
 _NO_KINDS = frozenset(_HELPERS.split())
 
 
@@ -40,6 +38,9 @@ class Kind(Protocol):
         The name people type.
     forks
         Whether its runtime survives a fork, so that a child a mutant is possible.
+    exclusive
+        Whether parallel workers take turns on it: its memory is its own, or a mutant that hangs
+        there stops all.
     suffix
         File suffix of what :meth:`compile` gives to be loaded.
     memory
@@ -48,6 +49,7 @@ class Kind(Protocol):
 
     kind: str
     forks: bool
+    exclusive: bool
     suffix: str
     memory: Memory
 
