@@ -169,10 +169,11 @@ class Grid:
         """
         if cell not in self._present:
             settings = self.settings
-            policy, option = settings.missing_device, settings.devices_option
-            if cell not in settings.cells:
-                policy, option = "fail", settings.reference_option
-            self._present[cell] = presence(cell, policy, option)
+            if cell in settings.cells:
+                found = presence(cell, settings.missing_device, settings.devices_option)
+            else:
+                found = presence(cell, "fail", settings.reference_option, "")
+            self._present[cell] = found
         return self._present[cell]
 
     def engine(self, subject: Subject, cell: Cell) -> Engine:

@@ -27,7 +27,14 @@ class Presence:
     compiled: bool = False
 
 
-def presence(cell: Cell, policy: str, option: str) -> Presence:
+SPARED = (
+    " With --mutatenn-missing-device=skip its rows are skipped, with compile its code is compiled "
+    "and not run."
+)
+"""What there is to do about a device that fails, where mutants were to run on it."""
+
+
+def presence(cell: Cell, policy: str, option: str, way_out: str = SPARED) -> Presence:
     """Find out whether a cell's device is here.
 
     Parameters
@@ -38,6 +45,8 @@ def presence(cell: Cell, policy: str, option: str) -> Presence:
         One of :data:`POLICIES`.
     option
         What names the device, for messages.
+    way_out
+        What else there is to do where it fails.
 
     Raises
     ------
@@ -54,9 +63,8 @@ def presence(cell: Cell, policy: str, option: str) -> Presence:
         return Presence()
     if policy == "fail":
         raise MutatennError(
-            f"{option}: the device {cell.device} is not here: {reason}. With "
-            "--mutatenn-missing-device=skip its rows are skipped, with compile its code is "
-            "compiled and not run; --mutatenn-list-devices shows what is here."
+            f"{option}: the device {cell.device} is not here: {reason}.{way_out} "
+            "--mutatenn-list-devices shows what is here."
         )
     if policy == "skip":
         return Presence(reason)

@@ -60,7 +60,7 @@ class Session:
         for cell in settings.cells:
             presence(cell, settings.missing_device, settings.devices_option)
         if settings.reference not in settings.cells:
-            presence(settings.reference, "fail", settings.reference_option)
+            presence(settings.reference, "fail", settings.reference_option, "")
 
     @property
     def used(self) -> bool:

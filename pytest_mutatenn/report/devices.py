@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_mutatenn.devices.base import about, kinds, variants, why_missing
+from pytest_mutatenn.devices.base import about, kinds, variants, why_missing, why_not_compiled
 
 Write = Callable[..., None]
 
@@ -31,7 +31,9 @@ def print_devices(aliases: Mapping[str, str], line: Write) -> None:
         if reason is None:
             line(f"{name:{width}}  here     {_about(spec)}{named}", green=True)
         else:
-            line(f"{name:{width}}  missing  {reason}{named}", yellow=True)
+            compiles = why_not_compiled(spec) is None
+            only = "; code can be compiled for it, and not run" if compiles else ""
+            line(f"{name:{width}}  missing  {reason}{only}{named}", yellow=True)
 
 
 def _variants(kind: str) -> tuple[str, ...]:
