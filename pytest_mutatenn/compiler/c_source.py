@@ -7,6 +7,7 @@ that a loader can replace, as the LLVM generator's do.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -19,7 +20,7 @@ from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.compiler.kernel import generate
 
-__all__ = ["c_source"]
+__all__ = ["c_source", "uses_half"]
 
 _HEAD = """\
 #include <stdint.h>
@@ -37,6 +38,9 @@ static inline double mutatenn_double(uint64_t bits) {
 }
 #define TVMBackendAllocWorkspace mutatenn_allocate
 #define TVMBackendFreeWorkspace mutatenn_free
+"""
+_HALF = """\
+typedef _Float16 half;
 """
 _OF_THE_LOADER = """\
 /* filled in by whoever loads the library */
@@ -76,7 +80,13 @@ def c_source(func: PrimFunc, target: Target, *, heap: bool = False) -> str:
     """
     exact = func.with_body(structural_map(func.body, [(prim.FloatImm, _exact)]))
     temporaries = _OF_THE_HEAP if heap else _OF_THE_LOADER
-    return _HEAD + temporaries + str(generate(exact, target).inspect_source())
+    body = str(generate(exact, target).inspect_source())
+    return _HEAD + (_HALF if uses_half(body) else "") + temporaries + body
+
+
+def uses_half(source: str) -> bool:
+    """Whether C computes in float16, for which the compiler's own library may be needed."""
+    return re.search(r"\bhalf\b", source) is not None
 
 
 def _exact(literal: Any) -> Any:
