@@ -66,6 +66,14 @@ static int mutatenn_free(int device, int id, void* memory) {
 """
 
 
+_STACK = 4 << 10  # bytes; a tile's sums are at most a quarter of it
+_ALLOCATED = re.compile(
+    r"(?P<type>\w+)\* (?P<name>\w+) = \(\((?P=type)\*\)\(\((?P=type)\*\)TVMBackendAllocWorkspace"
+    r"\(1, dev_id, \(uint64_t\)(?P<size>\d+)ULL, \d+, \d+\)\)\);"
+)
+_FREED = re.compile(r"TVMBackendFreeWorkspace\(1, dev_id, (?P<name>\w+)\) != 0")
+
+
 def c_source(func: PrimFunc, target: Target, *, heap: bool = False) -> str:
     """Generate C from a kernel at the device stage.
 
@@ -81,7 +89,27 @@ def c_source(func: PrimFunc, target: Target, *, heap: bool = False) -> str:
     exact = func.with_body(structural_map(func.body, [(prim.FloatImm, _exact)]))
     temporaries = _OF_THE_HEAP if heap else _OF_THE_LOADER
     body = str(generate(exact, target).inspect_source())
+    if not heap:
+        body = _small_ones_on_the_stack(body)
     return _HEAD + (_HALF if uses_half(body) else "") + temporaries + body
+
+
+def _small_ones_on_the_stack(body: str) -> str:
+    """Make arrays of small temporaries: a compiler keeps in registers only what it sees whole."""
+    small = set()
+
+    def declared(match: re.Match[str]) -> str:
+        size = int(match["size"])
+        if size > _STACK:
+            return match[0]
+        small.add(match["name"])
+        kind = match["type"]
+        return f"{kind} {match['name']}[{size} / sizeof({kind})] __attribute__((aligned(64)));"
+
+    def freed(match: re.Match[str]) -> str:
+        return "0" if match["name"] in small else match[0]
+
+    return _FREED.sub(freed, _ALLOCATED.sub(declared, body))
 
 
 def uses_half(source: str) -> bool:
