@@ -94,6 +94,21 @@ class Device:
             return f"CUDA's compiler is not here: {INSTALL}"
         return None
 
+    def check(self) -> None:
+        """See that the compiler knows the architecture, where one is named.
+
+        Raises
+        ------
+        MutatennError
+            With what it says.
+        """
+        if not self._arch or self.why_not_compiled() is not None:
+            return
+        try:
+            compile_cuda("", self._arch, ())
+        except Refused as error:
+            raise MutatennError(f"there is no code for {self._arch}: {error}") from None
+
     def about(self) -> str:
         """The GPU, and the compiler."""
         there = self._found
