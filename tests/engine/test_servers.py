@@ -1,5 +1,6 @@
 """A device that does not survive a fork: one process serves many mutants, and none of another's."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -164,9 +165,18 @@ def test_two_rows_at_a_time_have_a_process_each(engine, images, expected):
 
 
 def test_listing_asks_nothing_of_the_device(engine):
-    before = servers(engine)
+    def opened():
+        maps = {pid: Path("/proc", str(pid), "maps") for pid in servers(engine)}
+        return {pid for pid, path in maps.items() if path.exists() and "OpenCL" in path.read_text()}
+
+    before = opened()
     assert engine.list_mutants("thread_extent", ["device"], ("site", 1), (0, None), 1)["mutants"]
-    assert servers(engine) == before
+    assert opened() == before
+    row = Row(engine, None)
+    with contextlib.closing(row), contextlib.closing(Row(engine, None)) as other:
+        for each in (row, other):
+            each._child = engine.fork()
+        assert opened() > before or len(before) > 1
 
 
 def test_mutants_of_threads_are_made_and_run(engine, run):
