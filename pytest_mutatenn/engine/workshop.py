@@ -125,10 +125,11 @@ class Workshop:
         files = (Path(file) for file in order.operator_files)
         self.operators = catalogue.load(files, ((a, b, c) for a, b, c in order.settings))
         self.device = open_device(order.device)
-        self.opt = OptLevel(
+        opt = OptLevel(
             order.opt_level, frozenset(order.disabled_passes), frozenset(order.required_passes)
         )
-        self.target = self.device.target(fast_math=self.opt.includes("FastMath"))
+        self.target = self.device.target(fast_math=opt.includes("FastMath"))
+        self.opt = opt.on(self.target)
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
         self.lowering = Lowering(self.model, self.opt, self.target, order.incremental)
         self._device_stage: dict[str, Any] = {}
