@@ -14,10 +14,12 @@ from tvm.tirx import BufferStore, For, ForKind, PrimFunc
 from pytest_mutatenn.compiler.kernel import to_device_stage
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.schedules import schedule
+from pytest_mutatenn.devices import cuda
 from pytest_mutatenn.devices.base import check_device
 from pytest_mutatenn.devices.c_compiler import find_compiler
 from pytest_mutatenn.devices.cuda import Device, nvrtc
 from pytest_mutatenn.devices.cuda.nvrtc import compile_cuda, find_nvrtc
+from pytest_mutatenn.devices.cuda.probe import Found
 from pytest_mutatenn.devices.cuda.source import device_source, with_poison
 from pytest_mutatenn.devices.opencl.plan import Plan
 from pytest_mutatenn.devices.slots import Refused
@@ -131,9 +133,20 @@ def test_by_nvcc_where_there_is_no_nvrtc(monkeypatch, tmp_path):
         compile_cuda("", "sm_99", [])
 
 
+def test_a_driver_older_than_the_compiler_is_said_to_be(monkeypatch):
+    device = Found("Old GPU", "sm_80", "12.4")
+    monkeypatch.setattr(cuda, "found", lambda: ((device,), ""))
+    monkeypatch.setattr(cuda, "find_nvrtc", lambda: Path("libnvrtc.so"))
+    for version, missing in (("13.5", True), ("12.9", False)):
+        monkeypatch.setattr(cuda, "compiler_version", lambda version=version: f"NVRTC {version}")
+        reason = Device().missing()
+        assert (reason is not None) == missing
+        assert reason is None or reason.endswith("pip install nvidia-cuda-nvrtc-cu12")
+
+
 def test_without_a_compiler_the_package_is_named(monkeypatch):
-    monkeypatch.setattr("pytest_mutatenn.devices.cuda.find_nvrtc", lambda: None)
-    monkeypatch.setattr("pytest_mutatenn.devices.cuda.find_nvcc", lambda: None)
+    monkeypatch.setattr(cuda, "find_nvrtc", lambda: None)
+    monkeypatch.setattr(cuda, "find_nvcc", lambda: None)
 
     assert "pip install 'pytest-mutatenn[cuda]'" in Device().why_not_compiled()
 

@@ -86,7 +86,7 @@ class Device:
         if self._found is None:
             there = ", ".join(f"cuda:{i} ({each.name})" for i, each in enumerate(devices))
             return f"there is no GPU with the number {self._number}; there is {there}"
-        return self.why_not_compiled()
+        return self.why_not_compiled() or _too_new(self._found)
 
     def why_not_compiled(self) -> str | None:
         """Say why nothing compiles its code; None where something does."""
@@ -220,6 +220,18 @@ class Device:
                 _start(functions[launch.function], launch, tensors, own)
 
         return run
+
+
+def _too_new(device: Found) -> str | None:
+    """Say that the driver does not load what the compiler makes; None where it does."""
+    version = re.search(r"(\d+)\.\d+", compiler_version())
+    knows = int(device.driver.partition(".")[0])
+    if version is None or int(version[1]) <= knows:
+        return None
+    return (
+        f"{compiler_version()} makes code that its driver, which knows CUDA {device.driver}, does "
+        f"not load: install a newer driver, or pip install nvidia-cuda-nvrtc-cu{knows}"
+    )
 
 
 def _functions(cubin: bytes, names: set[str]) -> dict[str, Any]:
