@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,26 +33,38 @@ def linker() -> tuple[str, ...]:
     )
 
 
-def link(code: bytes, folder: Path) -> bytes:
+def link(code: bytes, folder: Path, command: Sequence[str] | None = None) -> bytes:
     """Link an object file; nothing of it stays on disk.
+
+    Parameters
+    ----------
+    code
+        The object file.
+    folder
+        A folder for temporary files.
+    command
+        What links a shared library; :func:`linker` where nothing is said.
 
     Raises
     ------
     RuntimeError
         If the linker refuses it.
     """
+    command = linker() if command is None else command
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="link-") as scratch:
         source, library = Path(scratch, "kernel.o"), Path(scratch, "kernel.so")
         source.write_bytes(code)
         done = subprocess.run(
-            [*linker(), os.fspath(source), "-o", os.fspath(library)],
+            [*command, os.fspath(source), "-o", os.fspath(library)],
             capture_output=True,
             text=True,
             check=False,
+            # of what the process that runs kernels has preloaded, the linker needs nothing
+            env={name: text for name, text in os.environ.items() if name != "LD_PRELOAD"},
         )
         if done.returncode:
-            raise RuntimeError(f"{linker()[0]} refused a kernel: {done.stderr.strip()[-500:]}")
+            raise RuntimeError(f"{command[0]} refused a kernel: {done.stderr.strip()[-500:]}")
         return library.read_bytes()
 
 
@@ -85,3 +98,16 @@ def code_of(binary: bytes) -> bytes:
         if about & _ALLOCATED:
             kept.append(binary[offset : offset + length])
     return b"".join(len(part).to_bytes(8, "little") + part for part in kept)
+
+
+def section(binary: bytes, name: str) -> bytes:
+    """Return a section of an object file or library by its name; nothing where it has none."""
+    if binary[:6] != b"\x7fELF\x02\x01":
+        return b""
+    *_, start, _, _, _, _, size, count, names = _HEADER.unpack_from(binary)
+    sections = [_SECTION.unpack_from(binary, start + i * size) for i in range(count)]
+    texts = binary[sections[names][4] :]
+    for name_at, _, _, _, offset, length, *_ in sections:
+        if texts[name_at:].partition(b"\0")[0].decode() == name:
+            return binary[offset : offset + length]
+    return b""

@@ -56,6 +56,8 @@ class Engine:
     incremental
         Whether work is spared: steps, inputs and results that are the baseline's or an earlier
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
+    compile_only
+        Whether the device is not here: code is compiled for it, and nothing is run.
     """
 
     model: ModelSource
@@ -69,6 +71,7 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
     incremental: bool = True
+    compile_only: bool = False
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
@@ -85,8 +88,9 @@ class Engine:
             host(),
             self.model.digest,
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
-            self.cell.id,
+            repr((self.cell.spec, self.cell.opt_level)),
             repr((self.disabled_passes, self.required_passes)),
+            "compiled only" if self.compile_only else "",
             plugins_version(),
         )
 
@@ -99,7 +103,7 @@ class Engine:
             order = {
                 "model": str(self.model.path),
                 "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "device": self.cell.device,
+                "device": self.cell.spec,
                 "opt_level": self.cell.opt_level,
                 "disabled_passes": self.disabled_passes,
                 "required_passes": self.required_passes,
@@ -107,6 +111,7 @@ class Engine:
                 "settings": self.settings,
                 "store": str(self.store.root),
                 "incremental": self.incremental,
+                "compile_only": self.compile_only,
             }
             self._zygote = Zygote(order, self.threads, self._scratch)
             # as it comes back from the store, so that a report is the same cold and warm
@@ -287,7 +292,15 @@ class Engine:
         *,
         keep: bool = False,
     ) -> Results:
-        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`."""
+        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`.
+
+        Raises
+        ------
+        MutatennError
+            If the device is not here.
+        """
+        if self.compile_only:
+            raise MutatennError(f"{self.cell.id} is compiled only: its device is not here.")
         program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
         # what is kept beside the outputs is relative to a baseline; and the identity must run for
         # itself: that its outputs are the baseline's is what it shows

@@ -119,6 +119,12 @@ def test_every_kernel_is_bound_at_every_level(opt, target):
             assert generate(lowered, target) if target is CUDA else split(lowered, target)[1]
 
 
+def test_channels_come_last_only_for_a_cpu():
+    assert OptLevel(3).on(Target("llvm")).includes("ChannelsLast")
+    assert not OptLevel(3).on(OPENCL).includes("ChannelsLast")
+    assert OptLevel(3, required=frozenset({"ChannelsLast"})).on(CUDA).includes("ChannelsLast")
+
+
 class TestTiled:
     """An image: pixels are threads, four channels are a thread's."""
 

@@ -132,6 +132,15 @@ class Device:
     def arm(self, build: Callable[[PrimFunc], Path]) -> None:
         """Do nothing: a guarded kernel needs nothing but its own source."""
 
+    def why_not_compiled(self) -> str | None:
+        """Say why nothing compiles its code: it is the driver that does."""
+        return "its driver is its compiler" if self.missing() is not None else None
+
+    def about(self) -> str:
+        """The driver and the device."""
+        found, _ = self._chosen
+        return str(found)
+
     def check_compiles(self, code: bytes) -> str | None:
         """Say why the driver does not compile what :meth:`compile` gave; None where it does."""
         if self._context is None:
