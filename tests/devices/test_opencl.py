@@ -259,8 +259,24 @@ class TestRefused:
     def test_check_compiles_says_why(self):
         device = opencl_device()
         plan = Plan((), (Launch("f", (1, 1, 1), (1, 1, 1), ()),))
+        assert device.why_not_compiled() is None
         assert device.check_compiles(code_of(doubled(), device)) is None
         assert "error" in device.check_compiles(plan.with_source("__kernel void f() { oops; }"))
+
+    def test_where_the_device_is_not_here_another_driver_says_so(self):
+        opencl_device()
+        absent = Device("no such device")
+        assert absent.missing()
+        assert absent.check_compiles(code_of(doubled(), absent)) is None
+
+    def test_a_compiler_that_dies(self, monkeypatch):
+        device = opencl_device()
+        found, _ = device._chosen
+        gone = Found(**{**vars(found), "platform": 99})
+        monkeypatch.setitem(vars(device), "_chosen", (gone, ""))
+        reason = device.check_compiles(code_of(doubled(), device))
+        assert "opencl:99.0" in reason
+        assert "failed (exit status 1)" in reason
 
     def test_a_launch_that_the_device_does_not_take_is_a_fault(self):
         plan = Plan((), (Launch("f", (1, 1, 1), (1 << 20, 1, 1), ()),))

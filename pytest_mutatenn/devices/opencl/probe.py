@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
-__all__ = ["INSTALL", "Found", "choose", "found"]
+__all__ = ["INSTALL", "Found", "choose", "environment", "found"]
 
 _SECONDS = 60.0  # a driver that is loaded for the first time may take many
 INSTALL = "pip install 'pytest-mutatenn[opencl]'"
@@ -55,17 +55,21 @@ class Found:
         return f"opencl:{self.platform}.{self.device} ({self.platform_name}, {self.name})"
 
 
+def environment() -> dict[str, str]:
+    """Variables for a process of this package's: it finds what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
 @cache
 def found() -> tuple[tuple[Found, ...], str]:
     """The devices, and where there are none, why. Never raises; asked once a process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
             [sys.executable, "-m", __name__],
             capture_output=True,
             text=True,
             check=False,
-            env=environment,
+            env=environment(),
             timeout=_SECONDS,
         )
         answer = json.loads(done.stdout) if done.returncode == 0 else None
