@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
-_NO_KINDS = ("base", "linker", "memory", "stack")
+_NO_KINDS = ("base", "linker", "memory", "stack", "whole", "recording")
 
 
 class Kind(Protocol):
@@ -91,6 +91,13 @@ def check_device(spec: str, option: str = "--mutatenn-devices") -> None:
     raise MutatennError(
         f"{option}: unknown device {spec!r}.{nearest(kind, kinds())} Known: {', '.join(kinds())}."
     )
+
+
+def takes(spec: str) -> str:
+    """What a device takes: ``kernels``, a whole ``network``, or nothing, being a ``recording``."""
+    check_device(spec)
+    kind = spec.partition(":")[0]
+    return str(getattr(importlib.import_module(kinds()[kind]).Device, "takes", "kernels"))
 
 
 def open_device(spec: str) -> Kind:
