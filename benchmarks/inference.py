@@ -91,9 +91,9 @@ def _measure(model: Path, threads: int, repeats: int, steps: int) -> dict[str, A
     random = np.random.default_rng(1)
     arrays = [random.normal(size=spec.shape).astype(spec.dtype) for spec in program.inputs]
 
-    from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
+    from pytest_mutatenn.devices.host import HOST
 
-    tensors = [as_tensor(guarded_copy(array)) for array in arrays]
+    tensors = [HOST.copy(array) for array in arrays]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3

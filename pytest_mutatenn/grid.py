@@ -7,14 +7,17 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_mutatenn.accepted import Accepted
 from pytest_mutatenn.compiler.mutant import CHECKS
+from pytest_mutatenn.devices.base import takes
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
+from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.whole import WholeEngine
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.selection import CellPlan, choose, ids_for, is_glob, unmatched
 from pytest_mutatenn.subject import Subject
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 MARKER_ARGUMENTS = (
     "model", "inputs", "labels", "shapes", "output", "preprocess", "limit", "seed",
 )  # fmt: skip
+
+AnyEngine: TypeAlias = Engine | WholeEngine | RecordedEngine
+"""Engines have one face; which it is depends on what the device takes."""
 
 _LIVE_ENGINES = 2  # the cell at hand and the reference
 
@@ -89,8 +95,8 @@ class Grid:
         self.turn = turn
         self.subjects: dict[str, Subject] = {}
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
-        self._engines: dict[tuple[str, Cell], Engine] = {}
-        self._live: list[Engine] = []
+        self._engines: dict[tuple[str, Cell], AnyEngine] = {}
+        self._live: list[AnyEngine] = []
 
     # -- subjects -----------------------------------------------------------------------------
 
@@ -156,30 +162,11 @@ class Grid:
 
     # -- engines ------------------------------------------------------------------------------
 
-    def engine(self, subject: Subject, cell: Cell) -> Engine:
+    def engine(self, subject: Subject, cell: Cell) -> AnyEngine:
         """The engine of a network on a cell; at most two have processes at a time."""
         key = _engine_key(subject, cell)
         if key not in self._engines:
-            settings = self.settings
-            self._engines[key] = Engine(
-                subject.model,
-                cell,
-                self.store,
-                shapes=subject.shapes,
-                disabled_passes=settings.disabled_passes,
-                required_passes=settings.required_passes,
-                operator_files=self.operator_files,
-                settings=settings.parameters,
-                limits=Limits(
-                    timeout_factor=settings.timeout_factor,
-                    timeout_constant=settings.timeout_constant,
-                    memory=settings.memory_limit,
-                    activations=settings.activation_budget,
-                ),
-                incremental=settings.incremental,
-                threads=self.threads,
-                counters=self.counters,
-            )
+            self._engines[key] = self._engine(subject, cell)
         engine = self._engines[key]
         if engine in self._live:
             self._live.remove(engine)
@@ -188,7 +175,36 @@ class Grid:
             self._live.pop(0).close()
         return engine
 
-    def known_engine(self, subject: Subject, cell: Cell) -> Engine | None:
+    def _engine(self, subject: Subject, cell: Cell) -> AnyEngine:
+        """Make the engine for what the cell's device takes."""
+        settings = self.settings
+        common: dict[str, Any] = {"shapes": subject.shapes, "counters": self.counters}
+        kind = takes(cell.device)
+        if kind == "recording":
+            return RecordedEngine(
+                subject.model, cell, self.store, operator_files=self.operator_files, **common
+            )
+        common["limits"] = Limits(
+            timeout_factor=settings.timeout_factor,
+            timeout_constant=settings.timeout_constant,
+            memory=settings.memory_limit,
+            activations=settings.activation_budget,
+        )
+        common |= {"incremental": settings.incremental, "threads": self.threads}
+        if kind == "network":
+            return WholeEngine(subject.model, cell, self.store, **common)
+        return Engine(
+            subject.model,
+            cell,
+            self.store,
+            disabled_passes=settings.disabled_passes,
+            required_passes=settings.required_passes,
+            operator_files=self.operator_files,
+            settings=settings.parameters,
+            **common,
+        )
+
+    def known_engine(self, subject: Subject, cell: Cell) -> AnyEngine | None:
         """The engine, if it has been asked for."""
         return self._engines.get(_engine_key(subject, cell))
 

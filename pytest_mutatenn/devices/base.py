@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from tvm.target import Target
     from tvm.tirx import PrimFunc
 
+    from pytest_mutatenn.devices.slots import Memory
 
-_NO_KINDS = ("base", "linker", "memory", "stack", "whole", "recording")
+_NO_KINDS = ("base", "host", "linker", "memory", "recording", "slots", "stack", "whole")
 
 
 class Kind(Protocol):
@@ -33,10 +34,16 @@ class Kind(Protocol):
         The name people type.
     forks
         Whether its runtime survives a fork, so that a child a mutant is possible.
+    suffix
+        File suffix of what :meth:`compile` gives to be loaded.
+    memory
+        Where its tensors lie; there once the device is open.
     """
 
     kind: str
     forks: bool
+    suffix: str
+    memory: Memory
 
     def __init__(self, options: str) -> None: ...
 
@@ -50,6 +57,16 @@ class Kind(Protocol):
 
     def target(self, *, fast_math: bool) -> Target:
         """Return the TVM target, with its host."""
+        ...
+
+    def open(self) -> None:
+        """Make ready to load and run kernels, in the process that does so and after any fork.
+
+        Raises
+        ------
+        MutatennError
+            If the device cannot be opened.
+        """
         ...
 
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:

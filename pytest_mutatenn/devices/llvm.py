@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.host import HOST
 from pytest_mutatenn.devices.linker import code_of, link
 from pytest_mutatenn.errors import MutatennError
 
@@ -29,6 +30,8 @@ class Device:
 
     kind = "llvm"
     forks = True
+    suffix = ".so"
+    memory = HOST
 
     def __init__(self, options: str) -> None:
         if options:
@@ -70,6 +73,9 @@ class Device:
         target = Target(config)
         return target.with_host(target)
 
+    def open(self) -> None:
+        """Do nothing: kernels run in this process, in its own memory."""
+
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate an object file, and link it."""
         from pytest_mutatenn.compiler.kernel import generate
@@ -108,16 +114,14 @@ class Device:
         """Build what guarded kernels need, before any child is forked."""
         import numpy as np
 
-        from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
         from pytest_mutatenn.devices.stack import stack_poisoner
 
         kernel = self.load(build(stack_poisoner()))
-        slot = guarded_copy(np.zeros(1, np.float32))
-        tensor = as_tensor(slot)
+        slot = HOST.copy(np.zeros(1, np.float32))
 
         def poison_stack() -> None:
-            slot[0] = 0
-            kernel(tensor)
+            slot.array[0] = 0
+            kernel(slot.tensor)
 
         self._poison_stack = poison_stack
 

@@ -150,10 +150,7 @@ class OnnxRuntimeNetwork:
                 f"onnxruntime:{provider} does not come up, ONNX Runtime fell back to {first}: are "
                 "its driver and libraries installed?"
             )
-        self.target = (
-            f"onnxruntime {onnxruntime.__version__} {provider} {level} "
-            f"threads={threads}"
-        )
+        self.target = f"onnxruntime {onnxruntime.__version__} {provider} {level} threads={threads}"
         self.fingerprint = f"{self.target} {platform.machine()}"
         self._names = [one.name for one in self._session.get_outputs()]
         self.outputs = self._specs()

@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
-from pytest_mutatenn.devices.memory import as_tensor, guarded
+from pytest_mutatenn.devices.slots import Slot
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
@@ -110,23 +110,24 @@ class Bench:
             if not arrays:
                 self._data[request["data"]] = data
         samples: list[int] = request["samples"]
-        slots, tensors = self._slots
+        slots = self._slots
         outputs = [np.empty((len(samples), *spec.shape), spec.dtype) for spec in program.outputs]
         stats = RunStats()
         seconds = [0.0] * len(program.steps)
         start = time.perf_counter()
         for place, sample in enumerate(samples):
             for i, slot in enumerate(slots):
-                slot[...] = data.inputs[str(i)][place if arrays else sample]
+                slot.array[...] = data.inputs[str(i)][place if arrays else sample]
+                slot.push()
             if data.run is not None:
                 try:
-                    results = data.run.run(tensors, sample, stats)
+                    results = data.run.run(slots, sample, stats)
                 except Exception as error:
                     if is_ours(error) or isinstance(error, MemoryError):
                         raise
                     return {"error": "raised", "message": last_line(error)}, {}
             else:
-                results = self._run_baseline(tensors, sample, stats, data.activations, seconds)
+                results = self._run_baseline(slots, sample, stats, data.activations, seconds)
             for output, result in zip(outputs, results, strict=True):
                 output[place] = result
         elapsed = time.perf_counter() - start
@@ -155,11 +156,11 @@ class Bench:
         return _Data(arrays, activations, run)
 
     @cached_property
-    def _slots(self) -> tuple[list[np.ndarray], list[Any]]:
+    def _slots(self) -> list[Slot]:
         """Where the network reads its inputs."""
+        memory = self.workshop.device.memory
         inputs = self.workshop.baseline.program.inputs
-        slots = [guarded(spec.shape, spec.dtype) for spec in inputs]
-        return slots, [as_tensor(slot) for slot in slots]
+        return [memory.slot(spec.shape, spec.dtype) for spec in inputs]
 
     def _mutant_run(self, activations: Activations | None) -> MutantRun:
         assert self.mutant is not None
@@ -169,7 +170,7 @@ class Bench:
 
     def _run_baseline(
         self,
-        tensors: list[Any],
+        inputs: list[Slot],
         sample: int,
         stats: RunStats,
         activations: Activations | None,
@@ -177,15 +178,16 @@ class Bench:
     ) -> list[np.ndarray]:
         program = self.workshop.baseline.program
 
-        def write(index: int, made: list[Any]) -> None:
-            for output, tensor in enumerate(made):
+        def write(index: int, made: list[Slot]) -> None:
+            for output, slot in enumerate(made):
                 assert activations is not None
                 kept = activations.tensor(program, index, output, sample)
                 if kept is not None:
-                    kept[...] = tensor.numpy()
+                    slot.pull()
+                    kept[...] = slot.array
 
         start = time.perf_counter()
-        results = self.workshop.run.run(tensors, write if activations else None, seconds)
+        results = self.workshop.run.run(inputs, write if activations else None, seconds)
         stats.latency.append(time.perf_counter() - start)
         stats.infected.append(False)
         stats.steps_run += sum(not constant for constant in self.workshop.run.constant)

@@ -13,7 +13,15 @@ from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
+from pytest_mutatenn.engine.evaluation import (
+    Arrays,
+    Counters,
+    Evaluation,
+    Limits,
+    Opened,
+    Recipe,
+    role_of,
+)
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
@@ -52,6 +60,12 @@ class Engine:
     incremental
         Whether work is spared: steps, inputs and results that are the baseline's or an earlier
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
+    notes
+        What the reader of a report should know of the cell.
+    recipes
+        Mutant -> how it is made here, of those asked for so far.
+    opened
+        Key in the store -> whose results lie there, of those asked for so far.
     """
 
     model: ModelSource
@@ -71,7 +85,9 @@ class Engine:
         self._zygote: Zygote | None = None
         self.known_info: dict[str, Any] | None = None
         self._scratch: Path | None = None
-        self._recipes: dict[str, Recipe] = {}
+        self.notes: list[str] = []
+        self.recipes: dict[str, Recipe] = {}
+        self.opened: dict[str, Opened] = {}
         self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, Kept] = {}
         self._sources = {file: digest_of_sources(file) for file in self.operator_files}
@@ -203,7 +219,7 @@ class Engine:
 
     def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
-        found = self._recipes.get(mutant)
+        found = self.recipes.get(mutant)
         if found is None:
             key = combine(mutant, repr(self._makers(mutant)))
             log = self.store.log("recipes", self.key)
@@ -218,7 +234,7 @@ class Engine:
                 sound = found.status == "prepared" or mutant != "identity"
                 if sound and not found.passing and self.incremental:
                     log.put(key, asdict(found))
-            self._recipes[mutant] = found
+            self.recipes[mutant] = found
         return found
 
     def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
@@ -279,6 +295,7 @@ class Engine:
         # a program knows its tensors by position, inputs and outputs are given by name
         names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
         key = combine(_FORMAT, program, digest, self.info["fingerprint"], role, names)
+        self.opened[key] = Opened(program, digest, role_of(mutant))
         baseline = 0.0
         if mutant is not None:
             baseline = self.baseline(arrays, digest, keep=keep).seconds

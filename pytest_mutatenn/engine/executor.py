@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.compiler.program import Program, Ref, Step
-from pytest_mutatenn.devices.memory import as_tensor, guarded
+from pytest_mutatenn.devices.slots import Slot
 from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.tensors import (
     Activations,
@@ -61,7 +61,7 @@ class RunStats:
 
 
 # a step's number, its kernel, its tensors, which of them are which network inputs, its outputs
-_Call = tuple[int, Callable[..., Any], list[Any], list[tuple[int, int]], list[Any]]
+_Call = tuple[int, Callable[..., Any], list[Any], list[tuple[int, int]], list[Slot]]
 
 
 class BaselineRun:
@@ -70,9 +70,9 @@ class BaselineRun:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self.constant = loaded.program.constant_steps()
-        self.constants: dict[int, list[Any]] = {}
+        self.constants: dict[int, list[Slot]] = {}
         self._calls: list[_Call] | None = None
-        self._arrays: dict[int, list[np.ndarray]] = {}
+        self._slots: dict[int, list[Slot]] = {}
 
     def load_constants(self) -> None:
         """Run the steps that depend on weights alone."""
@@ -83,7 +83,7 @@ class BaselineRun:
                 ]
                 self.constants[index] = self.loaded.run_step(index, args)
 
-    def _argument(self, ref: Ref, made: Mapping[int, list[Any]], inputs: Sequence[Any]) -> Any:
+    def _argument(self, ref: Ref, made: Mapping[int, list[Slot]], inputs: Sequence[Slot]) -> Slot:
         if ref.kind == "step":
             found = self.constants.get(ref.index) or made[ref.index]
             return found[ref.output]
@@ -91,28 +91,37 @@ class BaselineRun:
 
     def run(
         self,
-        inputs: Sequence[Any],
-        keep: Callable[[int, list[Any]], None] | None = None,
+        inputs: Sequence[Slot],
+        keep: Callable[[int, list[Slot]], None] | None = None,
         seconds: list[float] | None = None,
     ) -> list[np.ndarray]:
-        """Run on one input; give the network's outputs, as arrays that the next run overwrites."""
+        """Run on one input; give the network's outputs, as arrays that the next run overwrites.
+
+        Parameters
+        ----------
+        inputs
+            The network's inputs, pushed.
+        keep
+            Called after every step with its number and what it wrote, not pulled yet.
+        seconds
+            Per step, the time it takes is added here; each is then waited for.
+        """
+        memory = self.loaded.memory
         calls = self._calls if self._calls is not None else self._bind()
         for index, kernel, tensors, given, out in calls:
             for place, source in given:
-                tensors[place] = inputs[source]
+                tensors[place] = inputs[source].tensor
             if seconds is None:
                 kernel(*tensors)
             else:
                 start = time.perf_counter()
                 kernel(*tensors)
+                memory.synchronise()
                 seconds[index] += time.perf_counter() - start
             if keep is not None:
                 keep(index, out)
         return [
-            self._arrays[ref.index][ref.output]
-            if ref.kind == "step" and not self.constant[ref.index]
-            else self._argument(ref, {}, inputs).numpy()
-            for ref in self.loaded.program.results
+            _pulled(self._argument(ref, self._slots, inputs)) for ref in self.loaded.program.results
         ]
 
     @cached_property
@@ -140,19 +149,26 @@ class BaselineRun:
     def _bind(self) -> list[_Call]:
         """Look up once what each step reads and writes: small networks spend half their time so."""
         program = self.loaded.program
-        self._arrays = memory_of(program, shared_places(program, of_one_size=False))
-        made = {i: [as_tensor(array) for array in self._arrays[i]] for i in self._arrays}
+        places = shared_places(program, of_one_size=False)
+        made = self._slots = memory_of(program, places, self.loaded.memory)
         self._calls = []
         for index, step in enumerate(program.steps):
             if self.constant[index]:
                 continue
             given = [(i, ref.index) for i, ref in enumerate(step.args) if ref.kind == "input"]
             args = [
-                None if ref.kind == "input" else self._argument(ref, made, ()) for ref in step.args
+                None if ref.kind == "input" else self._argument(ref, made, ()).tensor
+                for ref in step.args
             ]
             kernel = self.loaded.kernels[step.kernel]
-            self._calls.append((index, kernel, [*args, *made[index]], given, made[index]))
+            tensors = [*args, *(slot.tensor for slot in made[index])]
+            self._calls.append((index, kernel, tensors, given, made[index]))
         return self._calls
+
+
+def _pulled(slot: Slot) -> np.ndarray:
+    slot.pull()
+    return slot.array
 
 
 def _kind(kinds: dict[Any, int], loaded: Loaded, step: Step) -> int:
@@ -202,8 +218,8 @@ class MutantRun:
         self._constant = mutant.program.constant_steps()
         # what each step is where that is the same for every input
         self._fixed: dict[int, Identity] = {}
-        self._fixed_values: dict[int, list[Any]] = {}
-        self._slots: dict[tuple[int, int], tuple[np.ndarray, Any]] = {}
+        self._fixed_values: dict[int, list[Slot]] = {}
+        self._kept_slots: dict[tuple[int, int], Slot] = {}
         self._open: list[tuple[int, Step, int]] = []
         for index, step in enumerate(mutant.program.steps):
             kind = _kind(self._kinds, mutant, step)
@@ -217,7 +233,7 @@ class MutantRun:
                 self._fixed[index] = ("base", same, 0)
         self._spared = sum(not self._constant[index] for index in self._fixed)
 
-    def _leaf_tensor(self, ref: Ref) -> Any:
+    def _leaf_slot(self, ref: Ref) -> Slot:
         """A weight or literal; one of the baseline's is loaded already."""
         ours, theirs = self.mutant.program, self.baseline.loaded.program
         if ref.kind == "param":
@@ -226,12 +242,12 @@ class MutantRun:
             same = ours.constants is theirs.constants
         return (self.baseline.loaded if same else self.mutant).leaf(ref)
 
-    def run(self, inputs: Sequence[Any], sample: int, stats: RunStats) -> list[np.ndarray]:
+    def run(self, inputs: Sequence[Slot], sample: int, stats: RunStats) -> list[np.ndarray]:
         """Run on one input; give the network's outputs, as arrays that the next run overwrites."""
         program = self.mutant.program
         steps: dict[int, Identity] = dict(self._fixed)
-        made: dict[int, list[Any]] = dict(self._fixed_values)
-        memo: dict[int, list[Any]] = {}
+        made: dict[int, list[Slot]] = dict(self._fixed_values)
+        memo: dict[int, list[Slot]] = {}
         infected = False
         ran, reused = 0, self._spared
         start = time.perf_counter()
@@ -266,35 +282,34 @@ class MutantRun:
         self,
         ref: Ref,
         steps: Mapping[int, Identity],
-        memo: dict[int, list[Any]],
-        inputs: Sequence[Any],
+        memo: dict[int, list[Slot]],
+        inputs: Sequence[Slot],
         sample: int,
     ) -> np.ndarray:
         """An output of the network, as an array that is read before the next run."""
         if ref.kind == "input":
-            return np.asarray(inputs[ref.index].numpy())
+            return inputs[ref.index].array
         if ref.kind != "step":
-            return np.asarray(self._leaf_tensor(ref).numpy())
+            return self._leaf_slot(ref).array
         kind, index, _ = steps[ref.index]
         if kind == "own":
-            return self.mutant.arrays(index)[ref.output]
+            return _pulled(self.mutant.slots(index)[ref.output])
         return self._baseline_array(index, ref.output, memo, inputs, sample)
 
     def _baseline_array(
         self,
         index: int,
         output: int,
-        memo: dict[int, list[Any]],
-        inputs: Sequence[Any],
+        memo: dict[int, list[Slot]],
+        inputs: Sequence[Slot],
         sample: int,
     ) -> np.ndarray:
         """A tensor of the baseline to look at, where it is kept or has been computed."""
-        kept = None
         if index not in self.baseline.constants and index not in memo:
             kept = self._kept(index, output, sample)
-            if kept is None:
-                self._baseline_value(index, output, memo, inputs, sample)
-        return self.baseline.loaded.arrays(index)[output] if kept is None else kept
+            if kept is not None:
+                return kept
+        return _pulled(self._baseline_value(index, output, memo, inputs, sample))
 
     def _identity(self, ref: Ref, steps: Mapping[int, Identity]) -> Identity:
         if ref.kind == "step":
@@ -306,15 +321,15 @@ class MutantRun:
         self,
         ref: Ref,
         steps: Mapping[int, Identity],
-        made: Mapping[int, list[Any]],
-        memo: dict[int, list[Any]],
-        inputs: Sequence[Any],
+        made: Mapping[int, list[Slot]],
+        memo: dict[int, list[Slot]],
+        inputs: Sequence[Slot],
         sample: int,
-    ) -> Any:
+    ) -> Slot:
         if ref.kind == "input":
             return inputs[ref.index]
         if ref.kind != "step":
-            return self._leaf_tensor(ref)
+            return self._leaf_slot(ref)
         kind, index, _ = steps[ref.index]
         if kind == "own":
             return made[index][ref.output]
@@ -324,10 +339,10 @@ class MutantRun:
         self,
         index: int,
         output: int,
-        memo: dict[int, list[Any]],
-        inputs: Sequence[Any],
+        memo: dict[int, list[Slot]],
+        inputs: Sequence[Slot],
         sample: int,
-    ) -> Any:
+    ) -> Slot:
         """A tensor of the baseline: kept, or computed from the nearest that is."""
         base = self.baseline
         if index in base.constants:
@@ -337,9 +352,10 @@ class MutantRun:
         kept = self._kept(index, output, sample)
         if kept is not None:
             # in guarded memory, as if it had been computed here: a mutant may read past its end
-            slot, tensor = self._slot(index, output)
-            slot[...] = kept
-            return tensor
+            slot = self._kept_slot(index, output)
+            slot.array[...] = kept
+            slot.push()
+            return slot
         args = []
         for ref in base.loaded.program.steps[index].args:
             if ref.kind == "step":
@@ -349,12 +365,12 @@ class MutantRun:
         memo[index] = base.loaded.run_step(index, args)
         return memo[index][output]
 
-    def _slot(self, index: int, output: int) -> tuple[np.ndarray, Any]:
-        if (index, output) not in self._slots:
+    def _kept_slot(self, index: int, output: int) -> Slot:
+        if (index, output) not in self._kept_slots:
             spec = self.baseline.loaded.program.steps[index].outputs[output]
-            slot = guarded(spec.shape, spec.dtype)
-            self._slots[index, output] = slot, as_tensor(slot)
-        return self._slots[index, output]
+            slot = self.mutant.memory.slot(spec.shape, spec.dtype)
+            self._kept_slots[index, output] = slot
+        return self._kept_slots[index, output]
 
     def _kept(self, index: int, output: int, sample: int) -> np.ndarray | None:
         if self.activations is None:
@@ -365,8 +381,8 @@ class MutantRun:
         self,
         index: int,
         infected: bool,
-        memo: dict[int, list[Any]],
-        inputs: Sequence[Any],
+        memo: dict[int, list[Slot]],
+        inputs: Sequence[Slot],
         sample: int,
     ) -> int | None:
         """The baseline's step of the same place, if its result is the same to the bit.
@@ -386,9 +402,9 @@ class MutantRun:
             return None
         if infected and not there and base not in memo and not self._is_kept(base):
             return None
-        for output, ours in enumerate(self.mutant.arrays(index)):
+        for output, ours in enumerate(self.mutant.slots(index)):
             theirs = self._baseline_array(base, output, memo, inputs, sample)
-            if not same_bits(ours, theirs):
+            if not same_bits(_pulled(ours), theirs):
                 return None
         return base
 

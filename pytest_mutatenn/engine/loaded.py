@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.compiler.program import Leaves, Program, Ref
-from pytest_mutatenn.devices.memory import as_tensor, guarded_copy, poison, poison_around
-from pytest_mutatenn.engine.tensors import array_at, shared_places
+from pytest_mutatenn.devices.slots import Block, Memory, Slot
+from pytest_mutatenn.engine.tensors import shared_places, slot_at
 
 Kernels = Mapping[str, Callable[..., Any]]
 
@@ -30,6 +30,8 @@ class Loaded:
         Kernel name -> the loaded function.
     leaves
         Digests of weights and literals.
+    memory
+        The device's memory, where its tensors lie.
     mutated
         The kernels whose code is not the baseline's; what they do not write is poison on each run.
     sharing
@@ -40,51 +42,49 @@ class Loaded:
     code: Mapping[str, str]
     kernels: Kernels
     leaves: Leaves
+    memory: Memory
     mutated: frozenset[str] = frozenset()
     sharing: bool = False
-    _buffers: dict[int, list[Any]] = field(default_factory=dict, repr=False)
-    _arrays: dict[int, list[np.ndarray]] = field(default_factory=dict, repr=False)
-    _memory: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)
-    _leaf_tensors: dict[tuple[str, int], Any] = field(default_factory=dict, repr=False)
+    _slots: dict[int, list[Slot]] = field(default_factory=dict, repr=False)
+    _blocks: dict[Hashable, Block] = field(default_factory=dict, repr=False)
+    _leaves: dict[tuple[str, int], Slot] = field(default_factory=dict, repr=False)
 
-    def leaf(self, ref: Ref) -> Any:
-        """A weight or literal as a tensor."""
+    def leaf(self, ref: Ref) -> Slot:
+        """A weight or literal."""
         key = (ref.kind, ref.index)
-        if key not in self._leaf_tensors:
+        if key not in self._leaves:
             source = self.program.params if ref.kind == "param" else self.program.constants
-            self._leaf_tensors[key] = as_tensor(guarded_copy(np.asarray(source[ref.index])))
-        return self._leaf_tensors[key]
+            self._leaves[key] = self.memory.copy(np.asarray(source[ref.index]))
+        return self._leaves[key]
 
     @cached_property
     def _places(self) -> dict[tuple[int, int], Hashable]:
         return shared_places(self.program) if self.sharing else {}
 
-    def arrays(self, index: int) -> list[np.ndarray]:
-        """What a step writes, as arrays over the memory of :meth:`buffers`."""
-        if index not in self._arrays:
-            self._arrays[index] = [
-                array_at(self._memory, self._places.get((index, output), (index, output)), spec)
+    def _place(self, index: int, output: int) -> Hashable:
+        return self._places.get((index, output), (index, output))
+
+    def slots(self, index: int) -> list[Slot]:
+        """What a step writes, in the same memory for every input."""
+        if index not in self._slots:
+            self._slots[index] = [
+                slot_at(self._blocks, self._place(index, output), spec, self.memory)
                 for output, spec in enumerate(self.program.steps[index].outputs)
             ]
-        return self._arrays[index]
+        return self._slots[index]
 
-    def buffers(self, index: int) -> list[Any]:
-        """The tensors that a step writes, the same for every input."""
-        if index not in self._buffers:
-            self._buffers[index] = [as_tensor(array) for array in self.arrays(index)]
-        return self._buffers[index]
-
-    def run_step(self, index: int, args: Sequence[Any]) -> list[Any]:
+    def run_step(self, index: int, args: Sequence[Slot]) -> list[Slot]:
         """Run a step on its arguments; give what it wrote."""
-        out = self.buffers(index)
+        out = self.slots(index)
         step = self.program.steps[index]
         run = self.kernels[step.kernel]
+        tensors = [slot.tensor for slot in (*args, *out)]
         if step.kernel not in self.mutated:
-            run(*args, *out)
+            run(*tensors)
             return out
-        for array in self.arrays(index):
-            poison(array)
-        run(*args, *out)
-        for array in self.arrays(index):
-            poison_around(array)  # what it wrote there is not for the next one to read
+        for slot in out:
+            slot.poison()
+        run(*tensors)
+        for slot in out:
+            slot.poison_around()  # what it wrote there is not for the next one to read
         return out

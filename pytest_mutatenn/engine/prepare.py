@@ -208,7 +208,7 @@ def _loaded(
     }
     leaves = _leaves(workshop, program)
     mutated = frozenset(name for name, digest in code.items() if digest not in ours)
-    loaded = Loaded(program, code, kernels, leaves, mutated, sharing=True)
+    loaded = Loaded(program, code, kernels, leaves, base.memory, mutated, sharing=True)
     return Prepared(loaded, program.digest(code, leaves), before, after)
 
 

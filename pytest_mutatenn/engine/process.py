@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -118,10 +119,8 @@ class Process:
         self.alive = False
         self._sock.close()
         if wait:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                pass
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):

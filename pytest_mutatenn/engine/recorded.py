@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.compiler.digest import combine
@@ -17,13 +18,16 @@ from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.devices.recorded import Device
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
+from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.results import Results
+from pytest_mutatenn.engine.selected import selected_operators
 from pytest_mutatenn.engine.store import Store
-from pytest_mutatenn.engine.version import code_version
-from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.engine.version import code_version, naming_version
+from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.source import ModelSource
+from pytest_mutatenn.operators.plugins import plugins_version
+from pytest_mutatenn.operators.sources import digest_of_sources
 
 if TYPE_CHECKING:
     from pytest_mutatenn.devices.recording import Recording
@@ -45,14 +49,15 @@ class RecordedEngine:
     ----------
     model, cell, shapes, store, counters
         As :class:`~pytest_mutatenn.engine.evaluate.Engine` has them.
-    select
-        Gives the (stage, operator) pairs that a selection of operators names.
+    operator_files
+        The user's own operators.
     """
 
     model: ModelSource
     cell: Cell
     store: Store
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    operator_files: tuple[Path, ...] = ()
     counters: Counters = field(default_factory=Counters)
     # a recorded failure stays one: no more time, and no more memory, than it had
     limits: Limits = field(default_factory=lambda: Limits(memory=0))
@@ -124,8 +129,11 @@ class RecordedEngine:
         return {**info, "target": f"recorded {info['target']}", "steps": []}
 
     def peek(self) -> dict[str, Any] | None:
-        """What :attr:`info` gives."""
-        return self.info
+        """What :attr:`info` gives, if the recording fits."""
+        try:
+            return self.info
+        except MutatennError:
+            return None  # who needs it is told why
 
     def zygote(self) -> None:
         """Look whether the recording fits; there is no process."""
@@ -138,12 +146,12 @@ class RecordedEngine:
     def notes(self) -> list[str]:
         """What the reader of a report should know of the recording."""
         run = self._file.about["run"]
-        if run["code"] == code_version():
+        if run["naming"] == naming_version():
             return []
         return [
-            f"{self.cell.id}: recorded by pytest-mutatenn {run['version']} with TVM {run['tvm']}, "
-            "whose mutants of the same names may be others; record it again with this version to "
-            "be sure."
+            f"{self.cell.id}: recorded by pytest-mutatenn {run['version']} with TVM {run['tvm']}; "
+            "this is another version of one of them, or of ONNX, and its mutants of the same names "
+            "may be others. Record it again to be sure."
         ]
 
     # -- mutants ------------------------------------------------------------------------------
@@ -178,14 +186,13 @@ class RecordedEngine:
     def _selected(self, operators: str) -> frozenset[str]:
         """``stage.operator`` of what a selection of operators names.
 
-        Stored, since knowing the operators takes loading the compiler.
+        Stored, since knowing the operators takes a process that loads the compiler.
         """
-        key = combine("selected", code_version(), operators)
+        own = [digest_of_sources(file) for file in self.operator_files]
+        key = combine("selected", code_version(), plugins_version(), operators, *own)
         found = self.store.get_json("lists", key)
         if found is None:
-            from pytest_mutatenn.operators.catalogue import load, select
-
-            found = sorted(f"{stage}.{op.name}" for stage, op in select(load(), operators))
+            found = selected_operators(operators, self.operator_files)
             self.store.put_json("lists", key, found)
         return frozenset(found)
 
@@ -238,13 +245,10 @@ class RecordedEngine:
             not run on these.
         """
         program = self._there["info"]["digest"] if mutant is None else self.recipe(mutant).digest
-        role = "identity" if mutant == "identity" else "baseline" if mutant is None else "mutant"
-        found = self._results.get((program, role, digest))
+        found = self._results.get((program, role_of(mutant), digest))
         if found is None:
             raise self._unknown(mutant, digest, len(next(iter(arrays.values()))))
-        results = Results(
-            self, mutant, arrays, digest, None, keep=False, key=None, allowed=0.0
-        )
+        results = Results(self, mutant, arrays, digest, None, keep=False, key=None, allowed=0.0)
         results.take_stored(found, self._file.arrays(found["arrays"]))
         return results
 
@@ -258,24 +262,20 @@ class RecordedEngine:
         }
 
     def _unknown(self, mutant: str | None, digest: str, count: int) -> MutatennError:
-        datasets = self._file.about["datasets"]
         known = {data for _, _, data in self._results}
         if digest in known:
-            return NotRecorded(NOT_THERE)
-        there = [datasets[data] for data in sorted(known) if data in datasets]
-        if digest in self.asked_datasets and there:
-            listed = ", ".join(f"{d['source']} ({d['count']} inputs)" for d in there)
-            return MutatennError(
-                f"{self.cell.id}: the recording is of other inputs: {listed}; here they are "
-                f"{self.asked_datasets[digest]} ({count}). Their content must be the same to the "
-                "byte, after preprocessing."
-            )
-        return NotRecorded(f"these inputs are {NOT_THERE}")
-
-    @cached_property
-    def asked_datasets(self) -> dict[str, str]:
-        """Digest -> source of the datasets of this run, told by who reads them."""
-        return {}
+            return NotRecorded(f"{mutant or 'the baseline'} on these inputs is {NOT_THERE}")
+        datasets = self._file.about["datasets"]
+        listed = [
+            f"{there['source']} ({there['count']} inputs)"
+            for data, there in sorted(datasets.items())
+            if data in known
+        ]
+        return NotRecorded(
+            f"{count} {'input' if count == 1 else 'inputs'} of this content: {NOT_THERE}. It has "
+            f"{', '.join(listed) or 'no data set'}, and what tests gave to the fixture model; the "
+            "content must be the same to the byte, after preprocessing"
+        )
 
     def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
         """Give what was recorded of the unmutated network.

@@ -274,6 +274,7 @@ def _raise(reply: Mapping[str, Any]) -> None:
 
 
 def status_text(code: int) -> str:
+    """How a process ended, from its exit code: ``died of SIGSEGV``."""
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"died of {signal.Signals(-code).name}"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pytest_mutatenn.compiler.program import Program
-from pytest_mutatenn.devices.memory import guarded
+from pytest_mutatenn.compiler.program import Program, TensorSpec
+from pytest_mutatenn.devices.slots import Block, Memory, Slot
 from pytest_mutatenn.engine.activations import padded
 
 _memcmp = ctypes.CDLL(None).memcmp
@@ -83,26 +83,28 @@ def shared_places(program: Program, *, of_one_size: bool = True) -> dict[tuple[i
 
 
 def memory_of(
-    program: Program, places: Mapping[tuple[int, int], Hashable]
-) -> dict[int, list[np.ndarray]]:
+    program: Program, places: Mapping[tuple[int, int], Hashable], memory: Memory
+) -> dict[int, list[Slot]]:
     """Allocate what the steps write that depend on the network's inputs: step -> its outputs."""
-    memory: dict[Hashable, np.ndarray] = {}
-    arrays = {}
+    blocks: dict[Hashable, Block] = {}
+    slots = {}
     for index, constant in enumerate(program.constant_steps()):
         if constant:
             continue
-        arrays[index] = [
-            array_at(memory, places[index, output], spec)
+        slots[index] = [
+            slot_at(blocks, places[index, output], spec, memory)
             for output, spec in enumerate(program.steps[index].outputs)
         ]
-    return arrays
+    return slots
 
 
-def array_at(memory: dict[Hashable, np.ndarray], place: Hashable, spec: Any) -> np.ndarray:
+def slot_at(
+    blocks: dict[Hashable, Block], place: Hashable, spec: TensorSpec, memory: Memory
+) -> Slot:
     """A tensor at a place, which is allocated at its first, and largest, tensor."""
-    if place not in memory:
-        memory[place] = guarded((byte_size(spec),), "uint8")
-    return memory[place][: byte_size(spec)].view(np.dtype(spec.dtype)).reshape(spec.shape)
+    if place not in blocks:
+        blocks[place] = memory.block(byte_size(spec))
+    return blocks[place].slot(spec.shape, spec.dtype)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ It has the face of :class:`pytest_mutatenn.engine.evaluate.Engine`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
+from pytest_mutatenn.engine.evaluation import (
+    Arrays,
+    Counters,
+    Evaluation,
+    Limits,
+    Opened,
+    Recipe,
+    role_of,
+)
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.process import Process
 from pytest_mutatenn.engine.results import Results
@@ -59,7 +66,9 @@ class WholeEngine:
         self._open: set[str] = set()  # the datasets that the process has mapped
         self._baselines: dict[str, Evaluation] = {}
         self.known_info: dict[str, Any] | None = None
-        self.opened: dict[str, list[str]] = {}
+        self.notes: list[str] = []
+        self.recipes: dict[str, Recipe] = {}
+        self.opened: dict[str, Opened] = {}
         self.key = combine(
             code_version(),
             host(),
@@ -164,6 +173,7 @@ class WholeEngine:
             raise InternalError(f"{self.cell.id} was asked for {mutant}: {NO_MUTANTS}")
         info = self.info
         key = combine(_FORMAT, info["digest"], digest, info["fingerprint"])
+        self.opened[key] = Opened(info["digest"], digest, role_of(None))
         return Results(
             self,
             None,

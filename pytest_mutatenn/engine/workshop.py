@@ -132,6 +132,7 @@ class Workshop:
             {name: code for name, (code, _) in compiled.items()},
             {name: self.device.load(path) for name, (_, path) in compiled.items()},
             leaves,
+            self.device.memory,
         )
         self.digest = program.digest(self.baseline.code, leaves)
         if self.order.incremental:
@@ -200,7 +201,7 @@ class Workshop:
 
     def _generate(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
         emitted, library = self.device.compile(lowered(), self.target)
-        file = self.store.put_file("code", library, ".so")
+        file = self.store.put_file("code", library, self.device.suffix)
         code = hashlib.sha256(emitted).hexdigest()
         self.store.put_json("kernels", key, {"code": code, "file": file})
         self.counters.kernels_compiled += 1

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Ref, Step, TensorSpec
-from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
+from pytest_mutatenn.devices.host import HOST
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
@@ -80,7 +80,7 @@ def run(workshop, mutant, images, kept, everything=False):
     runner = MutantRun(workshop.run, prepared.loaded, kept, everything=everything)
     outputs = []
     for sample, image in enumerate(images):
-        (output,) = runner.run([as_tensor(guarded_copy(image))], sample, stats)
+        (output,) = runner.run([HOST.copy(image)], sample, stats)
         outputs.append(np.array(output))
     return outputs, stats
 
@@ -121,9 +121,9 @@ def record(workshop, images):
         made = {}
 
         def keep(index, out, made=made):
-            made[index] = [np.array(tensor.numpy()) for tensor in out]
+            made[index] = [np.array(slot.array) for slot in out]
 
-        (output,) = workshop.run.run([as_tensor(guarded_copy(image))], keep)
+        (output,) = workshop.run.run([HOST.copy(image)], keep)
         outputs.append(np.array(output))
         tensors.append(made)
     return outputs, tensors

@@ -1,6 +1,7 @@
 """Shared memory: less of it than tensors, and never under one that is still to be read."""
 
 from pytest_mutatenn.compiler.program import Program, Ref, Step, TensorSpec
+from pytest_mutatenn.devices.host import HOST
 from pytest_mutatenn.engine.tensors import memory_of, shared_places
 
 WIDE, NARROW = TensorSpec((1, 64, 64), "float32"), TensorSpec((1, 8, 64), "float32")
@@ -21,11 +22,11 @@ def program(*steps, results=()):
 
 
 def shared_outputs(made):
-    return memory_of(made, shared_places(made, of_one_size=False))
+    return memory_of(made, shared_places(made, of_one_size=False), HOST)
 
 
 def places(made):
-    return {index: array.ctypes.data for index, (array,) in shared_outputs(made).items()}
+    return {index: slot.array.ctypes.data for index, (slot,) in shared_outputs(made).items()}
 
 
 def test_a_chain_takes_two_places():
@@ -51,7 +52,9 @@ def test_results_are_never_written_over():
 def test_a_small_tensor_may_lie_in_a_large_piece_but_not_the_reverse():
     made = program(([None], WIDE), ([0], NARROW), ([1], NARROW), ([2], WIDE), results=[3])
     found = shared_outputs(made)
-    assert [array.shape for (array,) in found.values()] == [s.outputs[0].shape for s in made.steps]
+    assert [slot.array.shape for (slot,) in found.values()] == [
+        s.outputs[0].shape for s in made.steps
+    ]
     where = places(made)
     assert where[2] == where[0] or where[3] == where[0]
 

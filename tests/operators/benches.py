@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pytest_mutatenn.compiler.graph import graph_changes
 from pytest_mutatenn.compiler.mutant import Mutant
-from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
+from pytest_mutatenn.devices.host import HOST
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.prepare import prepare
 from pytest_mutatenn.engine.workshop import Order, Workshop
@@ -129,5 +129,5 @@ class Bench:
         workshop, recipe = self.workshops[level], Mutant.parse(mutant)
         loaded = prepare(workshop, recipe).loaded
         runner = MutantRun(workshop.run, loaded, None, everything=True)
-        (output,) = runner.run([as_tensor(guarded_copy(self.image))], 0, RunStats())
+        (output,) = runner.run([HOST.copy(self.image)], 0, RunStats())
         return np.array(output)

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.weights import weight_changes
-from pytest_mutatenn.devices.memory import as_tensor, guarded_copy
+from pytest_mutatenn.devices.host import HOST
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.prepare import prepare
 from pytest_mutatenn.engine.workshop import Order, Workshop
@@ -229,7 +229,7 @@ def outputs(workshop, images, mutant):
     runner = MutantRun(workshop.run, prepared.loaded, None, everything=True)
     made = []
     for number, image in enumerate(images):
-        (output,) = runner.run([as_tensor(guarded_copy(image))], number, RunStats())
+        (output,) = runner.run([HOST.copy(image)], number, RunStats())
         made.append(np.array(output))
     return np.concatenate(made)
 
