@@ -179,7 +179,7 @@ class Grid:
         """Make the engine for what the cell's device takes."""
         settings = self.settings
         common: dict[str, Any] = {"shapes": subject.shapes, "counters": self.counters}
-        kind = takes(cell.device)
+        kind = takes(cell.spec)
         if kind == "recording":
             return RecordedEngine(
                 subject.model, cell, self.store, operator_files=self.operator_files, **common

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pytest_mutatenn.cells import cells_of, read_aliases, read_cell, read_devices
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
 from pytest_mutatenn.errors import MutatennError, nearest
 
@@ -93,6 +94,12 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="Set a parameter of an operator; may be given more than once",
+    )
+    parser.addini(
+        "mutatenn_aliases",
+        "Devices under names of your own, a line each: board = llvm:mcpu=znver4,-fma",
+        type="linelist",
+        default=[],
     )
     parser.addini(
         "mutatenn_parameters",
@@ -234,17 +241,14 @@ def read_settings(config: pytest.Config) -> Settings:
     MutatennError
         Naming the option, what it may be, and what it was.
     """
-    from pytest_mutatenn.devices.base import check_device
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
-    devices = values.some("devices", "llvm", "device")
-    for device in devices:
-        check_device(device, values.text("devices", "")[1])
+    aliases = read_aliases(config.rootpath, config.getini("mutatenn_aliases"))
+    devices = read_devices(*values.text("devices", "llvm"), aliases)
     levels = tuple(_level(word, values.text("opt_levels", "")[1]) for word in
                    values.some("opt_levels", "2", "opt level"))  # fmt: skip
-    reference = _reference(*values.text("reference", "llvm-O0"))
-    check_device(reference.device, values.text("reference", "")[1])
+    reference = read_cell(*values.text("reference", "llvm-O0"), aliases)
     order = _order(*values.text("order", "site"))
     positions = _positions(config.getoption("mutatenn_positions"), order[0])
     stages = values.some("stages", ",".join(STAGES), "stage")
@@ -256,7 +260,7 @@ def read_settings(config: pytest.Config) -> Settings:
             )
     mutants = values.words("mutants")
     under = values.text("fail_under", "")[0]
-    cells = tuple(dict.fromkeys(Cell(d, lvl) for d in devices for lvl in levels))
+    cells = cells_of(devices, levels)
     return Settings(
         active=active(config),
         cells=cells,
@@ -336,11 +340,6 @@ def _level(word: str, option: str) -> int:
     raise MutatennError(f"{option}: {word!r} is no opt level; they are 0 to 4.")
 
 
-def _reference(text: str, option: str) -> Cell:
-    """A cell; a device alone is at O0, the level that changes least."""
-    return Cell.parse(text, option) if "-O" in text else Cell(text, 0)
-
-
 def _record(text: str, option: str, cells: Sequence[Cell], *, incremental: bool) -> Path | None:
     from pytest_mutatenn.devices.base import takes
 
@@ -352,7 +351,7 @@ def _record(text: str, option: str, cells: Sequence[Cell], *, incremental: bool)
             "keeps none; leave one of them out."
         )
     for cell in cells:
-        if takes(cell.device) == "recording":
+        if takes(cell.spec) == "recording":
             raise MutatennError(f"{option}: {cell.device} is a recording itself; leave it out.")
     path = Path(text)
     if not path.absolute().parent.is_dir() or path.is_dir():

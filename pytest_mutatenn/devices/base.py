@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from pytest_mutatenn.devices.slots import Memory
 
-_NO_KINDS = ("base", "host", "linker", "memory", "recording", "slots", "stack", "whole")
+_NO_KINDS = (
+    "base", "host", "linker", "memory", "native", "processor", "recording", "slots", "specs",
+    "stack", "whole",
+)  # fmt: skip
 
 
 class Kind(Protocol):
@@ -100,32 +103,53 @@ def kinds() -> dict[str, str]:
     return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_KINDS}
 
 
-def check_device(spec: str, option: str = "--mutatenn-devices") -> None:
-    """Raise MutatennError if there is no kind of that name, naming the option and the nearest."""
-    kind = spec.partition(":")[0]
-    if kind in kinds():
-        return
-    raise MutatennError(
-        f"{option}: unknown device {spec!r}.{nearest(kind, kinds())} Known: {', '.join(kinds())}."
-    )
+def check_device(spec: str, option: str = "--mutatenn-devices") -> Kind:
+    """Make a device and look at nothing: neither TVM nor a driver is loaded.
+
+    Raises
+    ------
+    MutatennError
+        If there is no kind of that name, or its options are wrong, naming the option they were
+        given by and the nearest name.
+    """
+    kind, colon, options = spec.partition(":")
+    if kind not in kinds():
+        raise MutatennError(
+            f"{option}: unknown device {spec!r}.{nearest(kind, kinds())} "
+            f"Known: {', '.join(kinds())}."
+        )
+    if colon and not options.strip():
+        raise MutatennError(f"{option}: {spec!r} has no options after its colon; leave it out.")
+    try:
+        device: Kind = importlib.import_module(kinds()[kind]).Device(options.strip())
+    except MutatennError as error:
+        raise MutatennError(f"{option}: {spec!r}: {error}") from None
+    return device
 
 
 def takes(spec: str) -> str:
     """What a device takes: ``kernels``, a whole ``network``, or nothing, being a ``recording``."""
-    check_device(spec)
-    kind = spec.partition(":")[0]
-    return str(getattr(importlib.import_module(kinds()[kind]).Device, "takes", "kernels"))
+    return str(getattr(open_device(spec), "takes", "kernels"))
 
 
+@cache
 def open_device(spec: str) -> Kind:
-    """Make the device a user named: a kind, and after a colon its options.
+    """Make the device a user named: a kind, and after a colon its options; one a process.
 
     Raises
     ------
     MutatennError
         If the kind or an option is unknown.
     """
-    check_device(spec)
-    kind, _, options = spec.partition(":")
-    device: Kind = importlib.import_module(kinds()[kind]).Device(options)
-    return device
+    return check_device(spec)
+
+
+def why_missing(spec: str) -> str | None:
+    """Say why a device is not here; None where it is. Neither raises nor hangs.
+
+    What a probe of a driver raises is a reason, too: it is the driver that is not right.
+    """
+    try:
+        return open_device(spec).missing()
+    except Exception as error:
+        return f"its probe failed: {type(error).__name__}: {error}"

@@ -61,8 +61,8 @@ class Device:
     def __init__(self, options: str) -> None:
         if options and not options.isidentifier():
             raise MutatennError(
-                f"--mutatenn-devices: onnxruntime:{options}: the option of onnxruntime is an "
-                "execution provider, such as onnxruntime:CUDAExecutionProvider."
+                "the option of onnxruntime is an execution provider, such as "
+                "onnxruntime:CUDAExecutionProvider."
             )
         self.provider = options or _CPU
 

@@ -31,8 +31,8 @@ class Device:
         self.device = chosen.pop("device", "")
         if not name or chosen or (rest and not self.device):
             raise MutatennError(
-                f"--mutatenn-devices: recorded:{options}: write recorded:FILE, or "
-                "recorded:FILE?device=DEVICE where the file has several devices."
+                "write recorded:FILE, or recorded:FILE?device=DEVICE where the file has several "
+                "devices."
             )
         self.path = Path(name).expanduser()
 

@@ -96,7 +96,7 @@ class Engine:
             host(),
             self.model.digest,
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
-            self.cell.id,
+            repr((self.cell.spec, self.cell.opt_level)),
             repr((self.disabled_passes, self.required_passes)),
             plugins_version(),
         )
@@ -110,7 +110,7 @@ class Engine:
             order = {
                 "model": str(self.model.path),
                 "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "device": self.cell.device,
+                "device": self.cell.spec,
                 "opt_level": self.cell.opt_level,
                 "disabled_passes": self.disabled_passes,
                 "required_passes": self.required_passes,

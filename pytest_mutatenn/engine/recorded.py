@@ -63,10 +63,10 @@ class RecordedEngine:
     limits: Limits = field(default_factory=lambda: Limits(memory=0))
 
     def __post_init__(self) -> None:
-        device = open_device(self.cell.device)
+        device = open_device(self.cell.spec)
         assert isinstance(device, Device)
         self._device = device
-        self.key = combine("recorded", code_version(), self.model.digest, self.cell.id)
+        self.key = combine("recorded", code_version(), self.model.digest, self.cell.spec)
 
     # -- what the file has --------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ class WholeEngine:
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
-        self._device: WholeKind = open_device(self.cell.device)  # type: ignore[assignment]
+        self._device: WholeKind = open_device(self.cell.spec)  # type: ignore[assignment]
         self._device.check_level(self.cell.opt_level)
         self._process: Process | None = None
         self._scratch: Path | None = None
@@ -74,7 +74,7 @@ class WholeEngine:
             host(),
             self.model.digest,
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
-            self.cell.id,
+            repr((self.cell.spec, self.cell.opt_level)),
             f"{self._device.version()} {self.threads}",
         )
 
@@ -91,7 +91,7 @@ class WholeEngine:
             order = {
                 "model": str(self.model.path),
                 "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "device": self.cell.device,
+                "device": self.cell.spec,
                 "opt_level": self.cell.opt_level,
                 "threads": self.threads,
             }
