@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.devices.base import open_device
-from pytest_mutatenn.devices.recorded import Device
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure
@@ -30,6 +29,7 @@ from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.sources import digest_of_sources
 
 if TYPE_CHECKING:
+    from pytest_mutatenn.devices.recorded import Device
     from pytest_mutatenn.devices.recording import Recording
     from pytest_mutatenn.engine.row import Row
 
@@ -63,9 +63,7 @@ class RecordedEngine:
     limits: Limits = field(default_factory=lambda: Limits(memory=0))
 
     def __post_init__(self) -> None:
-        device = open_device(self.cell.spec)
-        assert isinstance(device, Device)
-        self._device = device
+        self._device: Device = open_device(self.cell.spec)  # type: ignore[assignment]
         self.key = combine("recorded", code_version(), self.model.digest, self.cell.spec)
 
     # -- what the file has --------------------------------------------------------------------
