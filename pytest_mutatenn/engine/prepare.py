@@ -20,6 +20,7 @@ from pytest_mutatenn.compiler.lower import (
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
 from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
+from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.workshop import DeviceKernel, Workshop
 from pytest_mutatenn.errors import MutatennError
@@ -200,16 +201,24 @@ def _loaded(
 ) -> Prepared:
     code = {name: digest for name, (digest, _) in compiled.items()}
     base = workshop.baseline
-    ours = {digest: base.kernels[name] for name, digest in base.code.items()}
+    there = workshop.loaded.kernels
+    ours = {digest: there[name] for name, digest in base.code.items()}
     shared = ours if workshop.order.incremental else {}
     kernels = {
-        name: shared.get(digest) or workshop.device.load(path, guard=True)
+        name: shared.get(digest) or _load(workshop, path)
         for name, (digest, path) in compiled.items()
     }
     leaves = _leaves(workshop, program)
     mutated = frozenset(name for name, digest in code.items() if digest not in ours)
-    loaded = Loaded(program, code, kernels, leaves, base.memory, mutated, sharing=True)
+    loaded = Loaded(program, code, kernels, leaves, workshop.loaded.memory, mutated, sharing=True)
     return Prepared(loaded, program.digest(code, leaves), before, after)
+
+
+def _load(workshop: Workshop, path: Path) -> Any:
+    try:
+        return workshop.device.load(path, guard=True)
+    except Refused as error:
+        raise Rejected(str(error)) from error
 
 
 def _leaves(workshop: Workshop, program: Program) -> Leaves:
