@@ -37,6 +37,9 @@ class Kind(Protocol):
         The name people type.
     forks
         Whether its runtime survives a fork, so that a child a mutant is possible.
+    exclusive
+        Whether parallel workers take turns on it: its memory is its own, or a mutant that hangs
+        there stops all.
     suffix
         File suffix of what :meth:`compile` gives to be loaded.
     memory
@@ -45,6 +48,7 @@ class Kind(Protocol):
 
     kind: str
     forks: bool
+    exclusive: bool
     suffix: str
     memory: Memory
 

@@ -16,6 +16,7 @@ class Native:
     """A device that loads shared libraries, and whose tensors lie in the host's memory."""
 
     forks = True
+    exclusive = False
     suffix = ".so"
 
     @property

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
@@ -27,6 +27,7 @@ from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Child, Zygote
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
@@ -34,6 +35,9 @@ from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.registry import files_of
 from pytest_mutatenn.operators.sources import digest_of_sources
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _FORMAT = "by input"  # of a stored evaluation
 _MANY = 64  # inputs from which on the baseline is not run once more to keep its activations,
@@ -83,6 +87,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         self._zygote: Zygote | None = None
+        self._turn: BaseFileLock | None = None
         self.known_info: dict[str, Any] | None = None
         self._scratch: Path | None = None
         self.notes: list[str] = []
@@ -155,9 +160,20 @@ class Engine:
             self.store.remove(self._scratch)
             self._scratch = None
 
-    def fork(self, mutant: str | None = None) -> Child:
-        """Fork a child that can make and run one mutant, or run the baseline."""
-        return self.zygote().fork(self.limits.memory, mutant or "")
+    def fork(self, mutant: str | None = None, *, device: bool = True, fresh: bool = False) -> Child:
+        """Fork a child that can make and run one mutant, or run the baseline.
+
+        Without ``device`` it can only list mutants; ``fresh`` is of no other row's leavings.
+        """
+        zygote = self.zygote()
+        with self.turn() if device else contextlib.nullcontext():
+            return zygote.fork(self.limits.memory, mutant or "", device=device, fresh=fresh)
+
+    def turn(self) -> contextlib.AbstractContextManager[Any]:
+        """Hold the device, where workers take turns on it."""
+        if self._turn is None:
+            self._turn = turn(self.info["fingerprint"]) if self.info["exclusive"] else None
+        return self._turn or contextlib.nullcontext()
 
     # -- mutants ------------------------------------------------------------------------------
 
@@ -202,7 +218,7 @@ class Engine:
 
     def _list(self, request: Mapping[str, Any], key: str) -> dict[str, Any]:
         limit = self.limits.list_timeout
-        with contextlib.closing(self.fork()) as child:
+        with contextlib.closing(self.fork(device=False)) as child:
             reply = child.ask(request, seconds=limit)
         if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
             files = ", ".join(map(str, self.operator_files)) or "none"

@@ -21,7 +21,8 @@ import numpy as np
 
 from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine import wire
-from pytest_mutatenn.engine.zygote import describe, die_with_parent
+from pytest_mutatenn.engine.failures import describe
+from pytest_mutatenn.engine.zygote import die_with_parent
 from pytest_mutatenn.model.shared import map_arrays
 
 if TYPE_CHECKING:
