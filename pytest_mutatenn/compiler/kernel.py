@@ -97,7 +97,7 @@ def without_units(func: PrimFunc) -> PrimFunc:
     return func.with_body(structural_map(func.body, [(prim.Mul, visit)]))
 
 
-def _before_device_stage() -> list[Any]:
+def _before_device_stage(vectors: bool) -> list[Any]:
     """TVM's own TIR pipeline, up to the IR whose lines the device stage mutates.
 
     Loops marked for unrolling are still loops here: unrolled, each operator would stand as many
@@ -125,7 +125,7 @@ def _before_device_stage() -> list[Any]:
         tirx.transform.BF16ComputeLegalize(),
         tirx.transform.NarrowDataType(32),
         s_tir.transform.LoopPartition(),
-        tirx.transform.VectorizeLoop(True),
+        tirx.transform.VectorizeLoop(vectors),
         s_tir.transform.InjectVirtualThread(),
         s_tir.transform.InjectDoubleBuffer(),
         tirx.transform.StorageRewrite(),
@@ -186,7 +186,9 @@ def to_device_stage(func: PrimFunc, target: Target) -> PrimFunc:
     """
     module = tvm.IRModule({ENTRY: func.with_attr("global_symbol", ENTRY)})
     module = tirx.transform.BindTarget(target)(module)
-    return Sequential(_before_device_stage())(module)[ENTRY]
+    # C has no vectors: its compiler makes them of the loops
+    vectors = str(target.kind.name) != "c"
+    return Sequential(_before_device_stage(vectors))(module)[ENTRY]
 
 
 def generate(func: PrimFunc, target: Target) -> Any:

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 
     from pytest_mutatenn.devices.slots import Memory
 
-_NO_KINDS = (
-    "base", "host", "linker", "memory", "native", "processor", "recording", "slots", "specs",
-    "stack", "whole",
-)  # fmt: skip
+_HELPERS = (
+    "base c_compiler host linker memory native processor recording remote rpc_server sanitizer "
+    "slots specs stack watched whole"
+)
+_NO_KINDS = frozenset(_HELPERS.split())
 
 
 class Kind(Protocol):
     """One kind of device: compile a kernel, load it, and hold its tensors.
+
+    A kind may have more: what :func:`about`, :func:`variants`, :func:`check`,
+    :func:`environment` and :func:`check_compiles` ask it for.
 
     Attributes
     ----------
@@ -146,6 +150,37 @@ def open_device(spec: str) -> Kind:
         If the kind or an option is unknown.
     """
     return check_device(spec)
+
+
+def about(spec: str) -> str:
+    """What a device is, in a phrase for people; empty where its kind has no ``about()``."""
+    return str(_ask(spec, "about", ""))
+
+
+def variants(kind: str) -> tuple[str, ...]:
+    """The ready-made options of a kind, its attribute ``variants``: ``sse2``, ``avx2``."""
+    return tuple(getattr(open_device(kind), "variants", ()))
+
+
+def check(spec: str) -> None:
+    """See that the options of a device mean something to its compiler, by ``check()``.
+
+    Raises
+    ------
+    MutatennError
+        If they do not.
+    """
+    _ask(spec, "check", None)
+
+
+def environment(spec: str) -> dict[str, str]:
+    """Variables that the processes of a device are started with, by ``environment()``."""
+    return dict(_ask(spec, "environment", {}))
+
+
+def _ask(spec: str, what: str, default: Any) -> Any:
+    function = getattr(open_device(spec), what, None)
+    return default if function is None else function()
 
 
 def why_missing(spec: str) -> str | None:

@@ -29,10 +29,6 @@ class Native:
     def open(self) -> None:
         """Do nothing: kernels run in this process, in its own memory."""
 
-    def environment(self) -> dict[str, str]:
-        """Nothing: its processes need no variables of their own."""
-        return {}
-
     def load(self, path: Path, *, guard: bool = False) -> Callable[..., Any]:
         """Load a linked kernel."""
         import tvm

@@ -16,7 +16,7 @@ class Device:
     Attributes
     ----------
     path
-        The file, relative to the current directory.
+        The file, relative to the current directory; None where none is named.
     device
         The device whose predictions are read; empty where the file has one only.
     """
@@ -29,12 +29,12 @@ class Device:
         name, _, rest = options.partition("?")
         chosen = dict(parse_qsl(rest, keep_blank_values=True))
         self.device = chosen.pop("device", "")
-        if not name or chosen or (rest and not self.device):
+        if (options and not name) or chosen or (rest and not self.device):
             raise MutatennError(
                 "write recorded:FILE, or recorded:FILE?device=DEVICE where the file has several "
                 "devices."
             )
-        self.path = Path(name).expanduser()
+        self.path = Path(name).expanduser() if name else None
 
     def missing(self) -> str | None:
         """Say why there is no recording to read; ``None`` where there is."""
@@ -52,6 +52,8 @@ class Device:
         MutatennError
             If there is none, or it is damaged.
         """
+        if self.path is None:
+            raise MutatennError("it is a file: write recorded:FILE")
         try:
             stat = self.path.stat()
             state = (stat.st_mtime_ns, stat.st_size)

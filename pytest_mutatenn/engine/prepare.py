@@ -239,6 +239,8 @@ def _compiler(function: Any, *args: Any) -> Any:
     """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
     try:
         return function(*args)
+    except Refused as error:
+        raise Rejected(str(error)) from error
     except OSError:
         raise  # the machine's: a full disk, a folder that is gone
     except Exception as error:

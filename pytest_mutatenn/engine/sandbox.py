@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.base import environment
+from pytest_mutatenn.devices.sanitizer import finding
 from pytest_mutatenn.engine import wire
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.errors import InternalError, MutatennError
@@ -67,13 +69,14 @@ class Zygote:
         self._children: list[Child] = []
         ours, theirs = socket.socketpair()
         self._errors = os.memfd_create("mutatenn-zygote")
-        environment = {
+        variables = {
             **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
             "TVM_NUM_THREADS": str(self.threads),
             # the same numbers on every run, even of what a mutant reads before it is written
             "PYTHONHASHSEED": "0",
             "MALLOC_PERTURB_": "85",
             "TMPDIR": str(self.scratch),
+            **environment(self.order["device"]),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             **_opencl_on_cpus(self.threads, Path(self.order["store"])),
         }
@@ -84,7 +87,7 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,
-                env=environment,
+                env=variables,
                 start_new_session=True,
             )
         self._sock = ours
@@ -284,6 +287,8 @@ class Child:
             reason = f"its process {status_text(status)}"
             if self._peak > self._nearly:
                 outcome, reason = Outcome.OUT_OF_MEMORY, f"{reason} at its memory limit"
+        if outcome is Outcome.CRASHED:
+            reason = finding(stderr) or reason
         return Failure(outcome, reason, stderr)
 
     def close(self, *, kill: bool = False, ended: bool = False, wait: bool = False) -> int:

@@ -155,7 +155,6 @@ def key_of(result):
             ["--mutatenn-record=a.zip", "--mutatenn-devices=recorded:b.zip"],
             "*recorded:b.zip is a recording itself*",
         ),
-        (["--mutatenn-devices=recorded"], "*write recorded:FILE*"),
         (["--mutatenn-devices=recorded:a?board=x"], "*write recorded:FILE*"),
     ],
 )
@@ -200,6 +199,7 @@ def test_a_recording_that_fails_half_way_leaves_the_one_before(tmp_path):
 
 
 def test_what_is_no_recording_is_missing_and_says_why(tmp_path):
+    assert open_device("recorded").missing() == "it is a file: write recorded:FILE"
     device = open_device(f"recorded:{tmp_path / 'none.zip'}")
     assert takes(f"recorded:{tmp_path}") == "recording"
     assert "there is no file" in device.missing()
