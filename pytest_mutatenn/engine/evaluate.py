@@ -39,6 +39,7 @@ from pytest_mutatenn.operators.sources import digest_of_sources
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+_HOLDERS: dict[str, Row] = {}  # device of another machine -> the row that has its session
 _FORMAT = "by input"  # of a stored evaluation
 _MANY = 64  # inputs from which on the baseline is not run once more to keep its activations,
 _TRIED = 8  # but a few of them first, to see how long each step takes
@@ -168,6 +169,14 @@ class Engine:
         zygote = self.zygote()
         with self.turn() if device else contextlib.nullcontext():
             return zygote.fork(self.limits.memory, mutant or "", device=device, fresh=fresh)
+
+    def take_hold(self, row: Row) -> None:
+        """Have other rows of this process give way, where the device has one user at a time."""
+        if self.info["remote"]:
+            other = _HOLDERS.get(self.cell.spec)
+            if other is not None and other is not row:
+                other.give_way()
+            _HOLDERS[self.cell.spec] = row
 
     def turn(self) -> contextlib.AbstractContextManager[Any]:
         """Hold the device, where workers take turns on it."""
@@ -371,11 +380,12 @@ class Engine:
                         return found
                     return self._record(arrays, digest, found.step_seconds)
                 return row.run(arrays, digest, samples, None)
+            spared = keep and self.incremental and mutant != "identity"
+            kept = self._kept(arrays, digest) if spared else None
+            # and now: to record what is kept, another row may have had the device
             failed = row.ensure_prepared()
             if failed is not None:
                 return failed
-            spared = keep and self.incremental and mutant != "identity"
-            kept = self._kept(arrays, digest) if spared else None
             return row.run(arrays, digest, samples, allowed, kept)
 
     def _kept(self, arrays: Arrays, digest: str) -> Kept:

@@ -267,6 +267,8 @@ class Child:
     def _error(self, value: Mapping[str, Any]) -> Failure:
         if value["error"] == "memory":
             return self._fail(Outcome.OUT_OF_MEMORY, value["message"])
+        if value["error"] == "late":
+            return self._fail(Outcome.TIMED_OUT, value["message"])
         if value["error"] == "fault":
             return self._fail(Outcome.CRASHED, value["message"])
         if value["error"] == "raised":
