@@ -212,9 +212,18 @@ class Device:
         lacking = self._lacking()
         if lacking or self.address is None:
             raise MutatennError(f"rpc: {lacking or _FORM}.")
+        self.close()
         self._session = session = Session(self.address, self._timeout, self._patience)
         self._guarded = session.has("mutatenn.load")
         self.memory = GuardedRemote(session) if self._guarded else PlainRemote(session)
+
+    def close(self) -> None:
+        """End the session, and forget what was loaded in it."""
+        self._loaded.clear()
+        self._uploaded.clear()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
     def over(self, *, idle: bool) -> bool:
         """Whether this process should give the device up before the next row."""

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 _LOG = logging.getLogger("mutatenn-rpc")
+_PR_SET_CHILD_SUBREAPER = 36
 _ADDR_NO_RANDOMIZE = 0x0040000
 _LEAVE = 2.0  # seconds a session's process has to end by itself once the client has gone
 _STEADY = "MUTATENN_RPC_STEADY"
@@ -176,10 +177,9 @@ def serve(sock: Any, address: Any, options: dict[str, float], libraries: Any, me
             kill(pid, signal.SIGKILL)
     if status is None:
         _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    if not reason and code:
-        died = signal.Signals(-code).name if code < 0 else f"status {code}"
-        reason = f"MutatennDied: the session's process ended with {died}"
+    _kill_orphans()
+    if not reason:
+        reason = _death(os.waitstatus_to_exitcode(status), sock)
     if reason:
         _LOG.warning("%s: %s", address, reason)
         with contextlib.suppress(Exception):  # the client may be gone
@@ -187,6 +187,32 @@ def serve(sock: Any, address: Any, options: dict[str, float], libraries: Any, me
     with contextlib.suppress(OSError):
         sock.close()
     folder.remove()
+
+
+def _death(code: int, sock: Any) -> str:
+    """What a session's process died of; nothing where its client has hung up, and it ended."""
+    poll = select.poll()
+    poll.register(sock, _RDHUP | select.POLLHUP)
+    if not code and poll.poll(0):
+        return ""
+    died = f"died of {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+    return f"MutatennDied: its process {died}"
+
+
+def _kill_orphans() -> None:
+    """End what a session has started and left behind, whatever session it has put itself in."""
+    while True:
+        found: list[int] = []
+        for task in Path("/proc/self/task").glob("*/children"):
+            with contextlib.suppress(OSError):
+                found += map(int, task.read_text().split())
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def _session(sock: Any, libraries: Any, folder: Any, memory: int) -> None:
@@ -274,6 +300,8 @@ def main(argv: Sequence[str]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     from tvm.rpc import server as stock
 
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     tracker = None
     if given.tracker:
         host, _, port = given.tracker.rpartition(":")
