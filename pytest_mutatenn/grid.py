@@ -19,6 +19,7 @@ from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.whole import WholeEngine
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.presence import Presence, presence
 from pytest_mutatenn.selection import CellPlan, choose, ids_for, is_glob, unmatched
 from pytest_mutatenn.subject import Subject
 
@@ -97,6 +98,7 @@ class Grid:
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._engines: dict[tuple[str, Cell], AnyEngine] = {}
         self._live: list[AnyEngine] = []
+        self._present: dict[Cell, Presence] = {}
 
     # -- subjects -----------------------------------------------------------------------------
 
@@ -162,8 +164,35 @@ class Grid:
 
     # -- engines ------------------------------------------------------------------------------
 
+    def presence(self, cell: Cell) -> Presence:
+        """Whether a cell's device is here.
+
+        Raises
+        ------
+        MutatennError
+            If it is not, and that is to fail: as the settings say, and always for a reference
+            that no test runs on.
+        """
+        if cell not in self._present:
+            settings = self.settings
+            if cell in settings.cells:
+                found = presence(cell, settings.missing_device, settings.devices_option)
+            else:
+                found = presence(cell, "fail", settings.reference_option, "")
+            self._present[cell] = found
+        return self._present[cell]
+
     def engine(self, subject: Subject, cell: Cell) -> AnyEngine:
-        """The engine of a network on a cell; at most two have processes at a time."""
+        """The engine of a network on a cell; at most two have processes at a time.
+
+        Raises
+        ------
+        MutatennError
+            If the cell's device is not here, and nothing is to be compiled for it either.
+        """
+        there = self.presence(cell)
+        if there.reason and not there.compiled:
+            raise MutatennError(f"Nothing can run in {cell.id}: no such device: {there.reason}.")
         key = _engine_key(subject, cell)
         if key not in self._engines:
             self._engines[key] = self._engine(subject, cell)
@@ -201,6 +230,7 @@ class Grid:
             required_passes=settings.required_passes,
             operator_files=self.operator_files,
             settings=settings.parameters,
+            compile_only=self.presence(cell).compiled,
             **common,
         )
 
@@ -231,11 +261,12 @@ class Grid:
             Whether the test needs the reference.
         """
         rows = []
+        usable = self._usable()
         if not self.settings.baseline_only:
             self._prepare(subject, compared=compared)
         for cell in self.settings.cells:
             rows.append(Row(subject, cell, None))
-            if self.settings.baseline_only:
+            if self.settings.baseline_only or cell not in usable:
                 continue
             plan = self.plan(subject, cell)
             if plan.mutants:
@@ -245,25 +276,33 @@ class Grid:
             self._check_named(subject)
         return rows
 
+    def _usable(self) -> list[Cell]:
+        """The cells whose device is here, or can be compiled for."""
+        found = [(cell, self.presence(cell)) for cell in self.settings.cells]
+        return [cell for cell, there in found if there.compiled or not there.reason]
+
     def _prepare(self, subject: Subject, *, compared: bool) -> None:
         """Have every cell's mutants listed; the second worker compiles the reference meanwhile."""
         reference = self.settings.reference
-        cells = [*self.settings.cells]
+        cells = usable = self._usable()
         if compared and self.turn == 1 and reference not in cells:
-            cells.append(reference)
-        start = self.turn % len(cells)
+            cells = [*usable, reference]
+        start = self.turn % len(cells) if cells else 0
         for cell in (*cells[start:], *cells[:start]):
-            if cell in self.settings.cells:
+            if cell in usable:
                 self.plan(subject, cell)
             elif self.engine(subject, cell).peek() is None:
                 self.engine(subject, cell).zygote()
 
     def _check_named(self, subject: Subject) -> None:
         """Raise MutatennError if no cell has what ``--mutatenn-mutants`` names."""
-        cells = self.settings.cells
+        cells = self._usable()
+        if not cells:
+            return
         matched = {p for cell in cells for p in self.plan(subject, cell).matched}
+        away = [f"@{cell.id}" for cell in self.settings.cells if cell not in cells]
         for pattern in self.settings.mutants:
-            if pattern not in matched:
+            if pattern not in matched and not pattern.endswith(tuple(away)):
                 own = next((c for c in cells if pattern.endswith(f"@{c.id}")), cells[0])
                 raise unmatched(pattern, self._listed(subject, own)["mutants"], own)
 

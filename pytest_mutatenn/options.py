@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_mutatenn.cells import cells_of, read_aliases, read_cell, read_devices
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
 from pytest_mutatenn.errors import MutatennError, nearest
+from pytest_mutatenn.presence import POLICIES
 
 if TYPE_CHECKING:
     import pytest
@@ -23,6 +24,9 @@ STAGES = ("graph", "kernel", "device", "weights")
 # (name, ini type or None for an option only, metavar, help); the defaults are in Settings
 _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("devices", "string", "LIST", "Devices to run on (default: llvm); implies --mutatenn"),
+    ("missing-device", "string", "POLICY", "What to do where a device is not here: skip its rows;"
+     "\nfail (the default for devices named on the command line); compile its"
+     "\ncode and run nothing. The default for devices of the ini file is skip"),
     ("opt-levels", "string", "LIST", "Opt levels 0 to 4 to compile for (default: 2)"),
     ("operators", "string", "LIST", "Mutation operators: ids, globs, groups (mutatenn, all),"
      "\ncategories, stages; a leading - takes away (default: default)"),
@@ -108,6 +112,7 @@ def add_options(parser: pytest.Parser) -> None:
         default=[],
     )
     for flag, text in (
+        ("list-devices", "Print which devices are here, and what others lack, and run nothing"),
         ("full-matrix", "Run every test on every mutant, also on those already killed"),
         ("list", "Print the mutants with an estimate of the time, and run no test"),
         ("list-operators", "Print the mutation operators and run nothing"),
@@ -137,6 +142,10 @@ class Settings:
         Whether mutants are wanted.
     cells
         Devices x opt levels, in the order given.
+    missing_device
+        What to do where a device is not here: ``skip``, ``fail`` or ``compile``.
+    devices_option, reference_option
+        What names the devices, and the reference, for messages.
     default_cell
         Where tests run when no mutants are wanted: the first of ``cells``.
     accept
@@ -151,7 +160,10 @@ class Settings:
 
     active: bool
     cells: tuple[Cell, ...]
+    missing_device: str
+    devices_option: str
     reference: Cell
+    reference_option: str
     operators: str
     stages: tuple[str, ...]
     mutants: tuple[str, ...]
@@ -264,7 +276,10 @@ def read_settings(config: pytest.Config) -> Settings:
     return Settings(
         active=active(config),
         cells=cells,
+        missing_device=_policy(*values.text("missing_device", "")) or _default_policy(config),
+        devices_option=values.text("devices", "")[1],
         reference=reference,
+        reference_option=values.text("reference", "")[1],
         operators=values.text("operators", "all" if mutants else "default")[0],
         stages=stages,
         mutants=mutants,
@@ -315,6 +330,20 @@ def given(config: pytest.Config) -> bool:
     names = [name.replace("-", "_") for name, *_ in _VALUES]
     values = (config.getoption(f"mutatenn_{name}") for name in names)
     return active(config) or any(value is not None for value in values)
+
+
+def _policy(text: str, option: str) -> str:
+    if text and text not in POLICIES:
+        raise MutatennError(
+            f"{option} must be {', '.join(POLICIES[:-1])} or {POLICIES[-1]}, got {text!r}."
+        )
+    return text
+
+
+def _default_policy(config: pytest.Config) -> str:
+    """A file is for all machines of a project, a command line for the one it is typed on."""
+    in_file = config.getoption("mutatenn_devices") is None and config.getini("mutatenn_devices")
+    return "skip" if in_file else "fail"
 
 
 def _seed(text: str, option: str) -> int:

@@ -18,6 +18,7 @@ from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.run import Knowledge, RowRun
 from pytest_mutatenn.grid import Grid, Row
 from pytest_mutatenn.options import Settings, read_settings
+from pytest_mutatenn.presence import presence
 from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.subject import Subject
 
@@ -54,6 +55,14 @@ class Session:
                 _turn(self.config),
             )
         return self._grid
+
+    def check_devices(self) -> None:
+        """Raise MutatennError if a device is not here, and that is to fail."""
+        settings = self.settings
+        for cell in settings.cells:
+            presence(cell, settings.missing_device, settings.devices_option)
+        if settings.reference not in settings.cells:
+            presence(settings.reference, "fail", settings.reference_option, "")
 
     @property
     def used(self) -> bool:
@@ -201,7 +210,7 @@ def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
     for subject in grid.subjects.values():
         for cell in session.settings.cells:
             plan = grid.plan_of(subject, cell)
-            if plan is None:
+            if plan is None or grid.presence(cell).reason:
                 continue
             engine = grid.engine(subject, cell)
             data = None
@@ -223,6 +232,8 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     recorded: list[dict[str, Any]] = []
     for subject in grid.subjects.values():
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
+            if cell in session.settings.cells and (away := grid.presence(cell).reason):
+                cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
             engine = grid.known_engine(subject, cell)
             info = engine.peek() if engine is not None else None
             if engine is None or info is None:
@@ -231,7 +242,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
-            cells[cell.id] = _cell(cell, info)
+            cells[cell.id] = _cell(cell, info, grid.presence(cell).reason)
             notes += engine.notes
             plan = grid.plan_of(subject, cell)
             if plan is not None:
@@ -292,13 +303,13 @@ def _output(subject: Subject, info: Mapping[str, Any]) -> Any:
     return next(spec for spec in info["outputs"] if spec["name"] == name)
 
 
-def _cell(cell: Cell, info: Mapping[str, Any]) -> dict[str, Any]:
+def _cell(cell: Cell, info: Mapping[str, Any], missing: str) -> dict[str, Any]:
     return {
         "id": cell.id,
         "device": cell.device,
         "opt_level": cell.opt_level,
         "target": info["target"],
         "fingerprint": info["fingerprint"],
-        "available": True,
-        "reason": "",
+        "available": not missing,
+        "reason": missing,
     }

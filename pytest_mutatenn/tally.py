@@ -137,7 +137,8 @@ class Tally:
         assert self.record is not None
         if not self.settings.active or self.settings.baseline_only:
             return []
-        red = sum(entry["outcome"] != "passed" for entry in self.record["baseline"])
+        fine = ("passed", "compiled", "skipped")
+        red = sum(entry["outcome"] not in fine for entry in self.record["baseline"])
         overall = self.record["score"]["overall"]
         if not any(plan["mutants"] for plan in self.gathered.plans.values()):
             return [self._nothing()]
@@ -169,6 +170,12 @@ class Tally:
             return (
                 f"No mutants: {', '.join(without)}. Add a device that is compiled for, such as "
                 "llvm, or give --mutatenn-baseline-only."
+            )
+        away = [cell for cell in self.gathered.cells.values() if not cell["available"]]
+        if not plans and away:
+            return (
+                "No mutant was tested: no device that was named is here. See above, and "
+                "--mutatenn-list-devices."
             )
         if not plans:
             return "No mutants: no test with a network was collected. See --mutatenn-list."

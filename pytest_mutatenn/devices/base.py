@@ -33,7 +33,7 @@ class Kind(Protocol):
     """One kind of device: compile a kernel, load it, and hold its tensors.
 
     A kind may have more: what :func:`about`, :func:`variants`, :func:`check`,
-    :func:`environment` and :func:`check_compiles` ask it for.
+    :func:`environment` and :func:`why_not_compiled` ask it for.
 
     Attributes
     ----------
@@ -190,6 +190,28 @@ def check(spec: str) -> None:
 def environment(spec: str) -> dict[str, str]:
     """Variables that the processes of a device are started with, by ``environment()``."""
     return dict(_ask(spec, "environment", {}))
+
+
+def why_not_compiled(spec: str) -> str | None:
+    """Say why no code can be compiled for a device that is not here; None where some can.
+
+    A kind whose code can be has ``check_compiles(code)``, which says why a kernel of
+    :meth:`Kind.compile` is refused, or gives None; and, where that needs more than Python's
+    packages, ``why_not_compiled()``.
+    """
+    if not hasattr(open_device(spec), "check_compiles"):
+        return "its code cannot be compiled without it"
+    try:
+        found: str | None = _ask(spec, "why_not_compiled", None)
+    except Exception as error:
+        return f"its compiler cannot be asked: {type(error).__name__}: {error}"
+    return found
+
+
+def check_compiles(device: Kind, code: bytes) -> str | None:
+    """Say why a device's compiler refuses a kernel's code; None where it does not."""
+    found: str | None = getattr(device, "check_compiles")(code)  # noqa: B009  not all have it
+    return found
 
 
 def _ask(spec: str, what: str, default: Any) -> Any:

@@ -68,7 +68,10 @@ class Device:
 
     def missing(self) -> str | None:
         """Say why the device is not here: no package, no such provider, or one that fails."""
-        return _missing(self.provider)
+        if importlib.util.find_spec("onnxruntime") is None:
+            return "ONNX Runtime is not installed: pip install 'pytest-mutatenn[onnxruntime]'"
+        # every ONNX Runtime has the CPU, and no driver for it: there is nobody to ask
+        return None if self.provider == _CPU else _missing(self.provider)
 
     def version(self) -> str:
         """The installed packages of ONNX Runtime, and the provider."""
@@ -125,8 +128,12 @@ class OnnxRuntimeNetwork:
         opt_level: int,
         threads: int,
     ) -> None:
-        import onnxruntime
-
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MutatennError(
+                f"ONNX Runtime does not load: {error}. Install it again: pip install onnxruntime"
+            ) from error
         from pytest_mutatenn.model.onnx_graph import input_specs
 
         self.inputs = input_specs(model, shapes)
@@ -202,8 +209,6 @@ def _installed() -> str:
 @cache
 def _missing(provider: str) -> str | None:
     """Ask another process, which may hang or die of a driver."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return "ONNX Runtime is not installed: pip install 'pytest-mutatenn[onnxruntime]'"
     try:
         asked = subprocess.run(
             [sys.executable, "-c", _PROBE, provider],

@@ -63,12 +63,12 @@ def probe(address: Address, seconds: float = _ANSWER) -> str | None:
 
     Never raises, and takes no longer than ``seconds`` or so.
     """
+    if _held(address):
+        return None  # it may be too busy to answer
     try:
         if _is_tracker(address, seconds):
             _free(address, seconds)
     except _Silent:
-        if _held(address):
-            return None
         return (
             f"{address.host}:{address.port} takes connections and does not answer: it serves "
             "another client, or a kernel has broken it, which happens to TVM's own server; restart "

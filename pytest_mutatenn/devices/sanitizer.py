@@ -16,7 +16,7 @@ __all__ = ["finding", "with_itself"]
 _SECTION = ".mutatenn.source"
 _WHAT = re.compile(r"ERROR: AddressSanitizer: (?P<what>[\w-]+)")
 _ACCESS = re.compile(r"^(?P<access>READ|WRITE) of size (?P<size>\d+)", re.M)
-_REGION = re.compile(r"is located (?P<where>\d+ bytes .*? \d+-byte region)")
+_REGION = re.compile(r"is located (?P<where>\d+ bytes .*?) (?P<region>\d+-byte) region")
 _VARIABLE = re.compile(r"'(?P<name>\w+)' \(line \d+\) <== Memory access at offset \d+ (?P<how>\w+)")
 _FRAME = re.compile(r"^\s*#\d+ \S+ (?P<file>[^\s:]+\.c):(?P<line>\d+)[:\d]* \[(?P<library>.+)\]",
                     re.M)  # fmt: skip
@@ -52,8 +52,11 @@ def finding(said: str) -> str | None:
             parts[0] += f": it {verb} {access['size']} bytes"
         region, variable = _REGION.search(said), _VARIABLE.search(said)
         if region is not None:
-            where = region["where"].replace("to the right of", "after")
-            parts[0] += f", {where.replace('to the left of', 'before').replace('inside of', 'in')}"
+            where = region["where"]
+            # the wording of LLVM's newer versions, for both
+            for ours, theirs in (("after", "to the right of"), ("before", "to the left of")):
+                where = where.replace(theirs, ours)
+            parts[0] += f", {where} a region of {region['region'].removesuffix('-byte')} bytes"
         elif variable is not None:
             parts[0] += f", {variable['how']} {variable['name']}"
     frame = _FRAME.search(said)

@@ -166,6 +166,7 @@ class Bench:
 
     def _mutant_run(self, activations: Activations | None) -> MutantRun:
         assert self.mutant is not None
+        assert self.mutant.loaded is not None
         return MutantRun(
             self.workshop.run, self.mutant.loaded, activations, everything=self.everything
         )

@@ -65,6 +65,8 @@ class Engine:
     incremental
         Whether work is spared: steps, inputs and results that are the baseline's or an earlier
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
+    compile_only
+        Whether the device is not here: code is compiled for it, and nothing is run.
     notes
         What the reader of a report should know of the cell.
     recipes
@@ -84,6 +86,7 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
     incremental: bool = True
+    compile_only: bool = False
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class Engine:
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
             repr((self.cell.spec, self.cell.opt_level)),
             repr((self.disabled_passes, self.required_passes)),
+            "compiled only" if self.compile_only else "",
             plugins_version(),
         )
 
@@ -124,6 +128,7 @@ class Engine:
                 "settings": self.settings,
                 "store": str(self.store.root),
                 "incremental": self.incremental,
+                "compile_only": self.compile_only,
             }
             self._zygote = Zygote(order, self.threads, self._scratch)
             # as it comes back from the store, so that a report is the same cold and warm
@@ -312,7 +317,15 @@ class Engine:
         *,
         keep: bool = False,
     ) -> Results:
-        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`."""
+        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`.
+
+        Raises
+        ------
+        MutatennError
+            If the device is not here.
+        """
+        if self.compile_only:
+            raise MutatennError(f"{self.cell.id} is compiled only: its device is not here.")
         program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
         # what is kept beside the outputs is relative to a baseline; and the identity must run for
         # itself: that its outputs are the baseline's is what it shows

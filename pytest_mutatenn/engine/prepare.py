@@ -44,20 +44,23 @@ class Prepared:
 
     Attributes
     ----------
-    loaded
-        Its program and kernels.
     digest
         Digest of its program.
     before, after
         The lines that change.
+    mutated
+        The kernels whose code is not the baseline's.
+    loaded
+        Its program and kernels; None where code is compiled and not run.
     undefined
         Which access of it is outside its buffer; empty where none is.
     """
 
-    loaded: Loaded
     digest: str
     before: list[str]
     after: list[str]
+    mutated: frozenset[str]
+    loaded: Loaded | None = None
     undefined: str = ""
 
 
@@ -170,7 +173,7 @@ def _compiled(
             else _compiler(workshop.compile, *changes.get(name, (name, None)), program)
         )
     prepared = _loaded(workshop, program, compiled, [b for b, _ in lines], [a for _, a in lines])
-    prepared.undefined = _undefined(workshop, program, changes, prepared.loaded.mutated)
+    prepared.undefined = _undefined(workshop, program, changes, prepared.mutated)
     return prepared
 
 
@@ -200,18 +203,26 @@ def _loaded(
     after: list[str],
 ) -> Prepared:
     code = {name: digest for name, (digest, _) in compiled.items()}
-    base = workshop.baseline
-    there = workshop.loaded.kernels
-    ours = {digest: there[name] for name, digest in base.code.items()}
+    base = workshop.baseline.code
+    there = set(base.values())
+    mutated = frozenset(name for name, digest in code.items() if digest not in there)
+    leaves = _leaves(workshop, program)
+    prepared = Prepared(program.digest(code, leaves), before, after, mutated)
+    if workshop.order.compile_only:
+        for name in sorted(mutated):
+            reason = workshop.why_refused(compiled[name][1])
+            if reason is not None:
+                raise Rejected(reason)
+        return prepared
+    ours = {digest: workshop.loaded.kernels[name] for name, digest in base.items()}
     shared = ours if workshop.order.incremental else {}
     kernels = {
         name: shared.get(digest) or _load(workshop, path)
         for name, (digest, path) in compiled.items()
     }
-    leaves = _leaves(workshop, program)
-    mutated = frozenset(name for name, digest in code.items() if digest not in ours)
-    loaded = Loaded(program, code, kernels, leaves, workshop.loaded.memory, mutated, sharing=True)
-    return Prepared(loaded, program.digest(code, leaves), before, after)
+    memory = workshop.loaded.memory
+    prepared.loaded = Loaded(program, code, kernels, leaves, memory, mutated, sharing=True)
+    return prepared
 
 
 def _load(workshop: Workshop, path: Path) -> Any:

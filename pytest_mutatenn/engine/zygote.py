@@ -113,11 +113,14 @@ def _load(sock: socket.socket) -> Workshop | None:
         workshop = Workshop(Order(**order))
         # another machine's may be starting again: opening it waits
         reason = None if is_remote(order["device"]) else workshop.device.missing()
-        if reason is not None:
+        only = workshop.order.compile_only
+        if reason is not None and not only:
             wire.send(sock, {"missing": reason, "number": number})
             return None
         # a device that does not survive a fork is opened after it
-        _in_a_thread(workshop.load_baseline if workshop.device.forks else workshop.compile_baseline)
+        loads = workshop.device.forks and not only
+        _in_a_thread(workshop.load_baseline if loads else workshop.compile_baseline)
+        refused = workshop.refused() if only else {}
     except Exception as error:
         wire.send(sock, {**describe(error), "number": number})
         return None
@@ -131,6 +134,7 @@ def _load(sock: socket.socket) -> Workshop | None:
             "target": str(workshop.target),
             "exclusive": workshop.device.exclusive,
             "remote": is_remote(workshop.order.device),
+            "refused": refused,
             "inputs": [asdict(spec) for spec in workshop.model.inputs],
             "outputs": [asdict(spec) for spec in workshop.model.outputs],
             "steps": [
@@ -241,7 +245,7 @@ def _fork(
     from pytest_mutatenn.engine.serving import serve_row
 
     limit = request["memory_limit"]
-    if request["device"] and not workshop.device.forks:
+    if request["device"] and not (workshop.device.forks or workshop.order.compile_only):
         server = servers.assign(row, errors, limit, fresh=request["fresh"])
         return {"pid": server.pid, "server": True, "used": server.rows > 1}
     with contextlib.suppress(Exception):  # the child will meet it, and say so

@@ -141,7 +141,7 @@ def _green(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str,
     green: dict[tuple[str, str], dict[str, bool]] = {}
     for row in rows:
         if row["mutant"] is None:
-            passed = row["result"] == "passed"
+            passed = row["result"] in ("passed", "compiled")
             green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
     return green
 
@@ -214,6 +214,10 @@ def _mutants(
             if other == model and cell not in record["cells"] and elsewhere:
                 without = gathered.plans[other, cell]["without"]
                 record["cells"][cell] = _absent_here(mutant in sampled_out, without)
+        for cell, told in gathered.cells.items():
+            on_device = "device" in record["stage"].split("+")
+            if not told["available"] and cell not in record["cells"] and not on_device:
+                record["cells"][cell] = _no_device(told["reason"])
         cells = record["cells"] = dict(sorted(record["cells"].items()))
         scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
         record["divergent"] = len(scored) > 1
@@ -297,6 +301,11 @@ def _absent_here(sampled_out: bool, without: str) -> dict[str, Any]:
     here = "sampled out in this cell"
     reason = here if sampled_out else without or "this cell's lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
+    return _cell(empty, [], {"before": "", "after": ""})
+
+
+def _no_device(reason: str) -> dict[str, Any]:
+    empty = Judgement(Verdict.SKIPPED, f"no such device: {reason}")
     return _cell(empty, [], {"before": "", "after": ""})
 
 

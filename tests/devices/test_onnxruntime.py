@@ -154,10 +154,8 @@ def test_what_the_runtime_refuses_is_the_users(tmp_path, store_folder, tiny):
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
-    device_module._missing.cache_clear()
     monkeypatch.setattr(device_module.importlib.util, "find_spec", lambda name: None)
     found = open_device("onnxruntime").missing()
-    device_module._missing.cache_clear()
     assert "pip install 'pytest-mutatenn[onnxruntime]'" in found
 
 
@@ -168,11 +166,11 @@ def test_a_probe_that_hangs_or_dies_is_a_reason(monkeypatch):
     monkeypatch.setattr(device_module.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(device_module.subprocess, "run", hang)
     device_module._missing.cache_clear()
-    assert "within 60 s" in open_device("onnxruntime").missing()
+    assert "within 60 s" in open_device("onnxruntime:Odd").missing()
     dead = subprocess.CompletedProcess([], -11, "", "Fatal: libcuda\n")
     monkeypatch.setattr(device_module.subprocess, "run", lambda *a, **k: dead)
     device_module._missing.cache_clear()
-    assert open_device("onnxruntime").missing() == "ONNX Runtime does not load: Fatal: libcuda"
+    assert open_device("onnxruntime:Odd").missing() == "ONNX Runtime does not load: Fatal: libcuda"
     device_module._missing.cache_clear()
 
 

@@ -15,7 +15,7 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 # what imports what: a part imports only parts of its own line and of the lines below it
 LAYERS = [
     ("plugin", "session", "rows", "tally", "fixtures", "scheduling", "progress"),
-    ("report", "grid", "selection", "subject", "options", "accepted", "place", "cells"),
+    ("report", "grid", "selection", "subject", "options", "accepted", "place", "cells", "presence"),
     ("analysis",),
     ("engine",),
     ("devices",),

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 _THREADS = 256  # of a work group, where the device allows as many
 _LOCAL_MEMORY = 16 << 10  # bytes, likewise
+_FILE = re.compile(r"\S+\.cl:(?=\d)")  # a driver's own copy of the source, under a random name
 _FAST = "fast_math"  # a key of the target
-# the type that a kernel with it cannot do without, and what the device must offer
-_TYPES = {"double": "cl_khr_fp64", "half": "cl_khr_fp16"}
+# what TVM's source asks of the device where it computes in a type
+_TYPES = {"cl_khr_fp64": "float64", "cl_khr_fp16": "float16"}
 
 
 class Device:
@@ -131,6 +132,15 @@ class Device:
     def arm(self, build: Callable[[PrimFunc], Path]) -> None:
         """Do nothing: a guarded kernel needs nothing but its own source."""
 
+    def why_not_compiled(self) -> str | None:
+        """Say why nothing compiles its code: it is the driver that does."""
+        return "its driver is its compiler" if self.missing() is not None else None
+
+    def about(self) -> str:
+        """The driver and the device."""
+        found, _ = self._chosen
+        return str(found)
+
     def check_compiles(self, code: bytes) -> str | None:
         """Say why the driver does not compile what :meth:`compile` gave; None where it does."""
         if self._context is None:
@@ -168,10 +178,9 @@ class Device:
 
         found, _ = self._chosen
         assert found is not None
-        for name, extension in _TYPES.items():
-            needed = re.search(rf"\b{name}(?:2|3|4|8|16)?\b", source) is not None
-            if needed and extension not in found.extensions:
-                raise Refused(f"{found} has no {extension}: a kernel computes in {name}")
+        for extension, name in _TYPES.items():
+            if extension in source and extension not in found.extensions:
+                raise Refused(f"{found} does not compute in {name}: it lacks {extension}")
         try:
             # the driver keeps what it has compiled; a second cache would only be the slower one
             program = cl.Program(self._context, source).build(list(plan.options), cache_dir=False)
@@ -199,7 +208,7 @@ def _start(
 
 def _first_error(log: str) -> str:
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower()]
+    told = [_FILE.sub("", line) for line in lines if "error" in line.lower()]
     if not lines:
         raise InternalError("an OpenCL driver refused a kernel and said nothing")
     return (told or lines)[0][:500]

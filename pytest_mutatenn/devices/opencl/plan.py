@@ -218,7 +218,7 @@ def _launch(
 
 _DECLARED = re.compile(
     r"\b(?:void|bool|(?:u?(?:char|short|int|long)|half|float|double)(?:2|3|4|8|16)?)\b"
-    r"\s*\*?\s*(?:restrict\s+)?([A-Za-z_]\w*)\s*(?=[\[;,=)])"
+    r"\s*\*?\s*(?:(?:__restrict__|restrict)\s+)?([A-Za-z_]\w*)\s*(?=[\[;,=)])"
 )
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _COMMENT = re.compile(r"^//.*\n", re.MULTILINE)
