@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -40,7 +41,10 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
     ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
-    ("reference", "string", "CELL", "Cell that predictions are compared with (default: llvm-O0)"),
+    ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
+     "\n(default: llvm-O0), or a device alone, at O0"),
+    ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
+     "\nelsewhere; every test is run on every mutant, and on all inputs"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
      "\n--mutatenn-timeout-constant (default: 5)"),
@@ -61,7 +65,7 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
     "fail_under", "full_matrix", "no_incremental", "list", "report", "baseline_only", "accept",
-    "parameter",
+    "parameter", "record",
 )  # fmt: skip
 
 
@@ -146,6 +150,8 @@ class Settings:
         Where tests run when no mutants are wanted: the first of ``cells``.
     accept
         The file of accepted survivors, and the option that names it.
+    record
+        The file to write what the run computes to.
     threads
         Threads for all workers of a machine together; None for one each.
     overriding
@@ -173,6 +179,7 @@ class Settings:
     list_only: bool
     baseline_only: bool
     reports: tuple[Destination, ...]
+    record: Path | None
     cache_dir: Path
     timeout_factor: float
     timeout_constant: float
@@ -205,7 +212,7 @@ class _Values:
             if not str(given).strip():
                 raise MutatennError(f"{option} is empty; leave it out, or give it a value.")
             return str(given), option
-        if name in ("mutants", "positions"):
+        if name in ("mutants", "positions", "record"):
             return default, option
         ini = self.config.getini(f"mutatenn_{name}")
         return (str(ini), f"the ini key mutatenn_{name}") if ini else (default, option)
@@ -265,9 +272,10 @@ def read_settings(config: pytest.Config) -> Settings:
             )
     mutants = values.words("mutants")
     under = values.text("fail_under", "")[0]
+    cells = cells_of(devices, levels)
     return Settings(
         active=active(config),
-        cells=cells_of(devices, levels),
+        cells=cells,
         missing_device=_policy(*values.text("missing_device", "")) or _default_policy(config),
         devices_option=values.text("devices", "")[1],
         reference=reference,
@@ -282,10 +290,16 @@ def read_settings(config: pytest.Config) -> Settings:
         sample=_sample(*values.text("sample", "")),
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
-        full_matrix=config.getoption("mutatenn_full_matrix"),
+        # whoever reads a recording may have killed none of its mutants yet
+        full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
         incremental=not config.getoption("mutatenn_no_incremental"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
+        record=_record(
+            *values.text("record", ""),
+            (*cells, reference),
+            incremental=not config.getoption("mutatenn_no_incremental"),
+        ),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
         cache_dir=_folder(config.rootpath, *values.text("cache_dir", ".mutatenn")),
         timeout_factor=values.number("timeout_factor", 5, 1, float("inf"), "a factor of"),
@@ -354,6 +368,25 @@ def _level(word: str, option: str) -> int:
     if text.isdigit() and int(text) in OPT_LEVELS:
         return int(text)
     raise MutatennError(f"{option}: {word!r} is no opt level; they are 0 to 4.")
+
+
+def _record(text: str, option: str, cells: Sequence[Cell], *, incremental: bool) -> Path | None:
+    from pytest_mutatenn.devices.base import takes
+
+    if not text:
+        return None
+    if not incremental:
+        raise MutatennError(
+            f"{option} reads the results of the run from the store, and --mutatenn-no-incremental "
+            "keeps none; leave one of them out."
+        )
+    for cell in cells:
+        if takes(cell.spec) == "recording":
+            raise MutatennError(f"{option}: {cell.device} is a recording itself; leave it out.")
+    path = Path(text)
+    if not path.absolute().parent.is_dir() or path.is_dir():
+        raise MutatennError(f"{option}: {text} is no file in a folder that is there.")
+    return path
 
 
 def _order(text: str, option: str) -> tuple[str, int]:

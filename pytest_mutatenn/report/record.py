@@ -212,7 +212,8 @@ def _mutants(
         for (other, cell), sampled_out in left_out.items():
             elsewhere = "device" not in record["stage"].split("+")
             if other == model and cell not in record["cells"] and elsewhere:
-                record["cells"][cell] = _absent_here(sampled_out=mutant in sampled_out)
+                without = gathered.plans[other, cell]["without"]
+                record["cells"][cell] = _absent_here(mutant in sampled_out, without)
         for cell, told in gathered.cells.items():
             on_device = "device" in record["stage"].split("+")
             if not told["available"] and cell not in record["cells"] and not on_device:
@@ -296,9 +297,9 @@ def _cell(
     }
 
 
-def _absent_here(*, sampled_out: bool) -> dict[str, Any]:
+def _absent_here(sampled_out: bool, without: str) -> dict[str, Any]:
     here = "sampled out in this cell"
-    reason = here if sampled_out else "this cell's lowering has no such site"
+    reason = here if sampled_out else without or "this cell's lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
     return _cell(empty, [], {"before": "", "after": ""})
 
