@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.accepted import Accepted
 from pytest_mutatenn.compiler.mutant import CHECKS
-from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.engine.cell import Cell, CellGroup
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
 from pytest_mutatenn.engine.store import Store
@@ -46,6 +48,30 @@ class Row:
 
     subject: Subject = field(repr=False)
     cell: Cell
+    mutant: str | None
+
+    @property
+    def id(self) -> str:
+        """As it stands in the test's id."""
+        return f"{self.cell.id}-{self.mutant or 'baseline'}"
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """The run of a test that compares cells: which cells, and a mutant or the baseline.
+
+    Attributes
+    ----------
+    subject
+        What is tested.
+    cell
+        Where: the cells, which have a column of their own in the report.
+    mutant
+        Id of the mutant; None for the baseline.
+    """
+
+    subject: Subject = field(repr=False)
+    cell: CellGroup
     mutant: str | None
 
     @property
@@ -91,6 +117,7 @@ class Grid:
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._engines: dict[tuple[str, Cell], Engine] = {}
         self._live: list[Engine] = []
+        self._most_live = _LIVE_ENGINES
 
     # -- subjects -----------------------------------------------------------------------------
 
@@ -157,7 +184,10 @@ class Grid:
     # -- engines ------------------------------------------------------------------------------
 
     def engine(self, subject: Subject, cell: Cell) -> Engine:
-        """The engine of a network on a cell; at most two have processes at a time."""
+        """The engine of a network on a cell; at most two have processes at a time.
+
+        In :meth:`holding` there may be more.
+        """
         key = _engine_key(subject, cell)
         if key not in self._engines:
             settings = self.settings
@@ -184,9 +214,18 @@ class Grid:
         if engine in self._live:
             self._live.remove(engine)
         self._live.append(engine)
-        while len(self._live) > _LIVE_ENGINES:
+        while len(self._live) > self._most_live:
             self._live.pop(0).close()
         return engine
+
+    @contextlib.contextmanager
+    def holding(self, cells: int) -> Iterator[None]:
+        """Let the engines of so many cells, and the reference's, have processes at a time."""
+        self._most_live = max(_LIVE_ENGINES, cells + 1)
+        try:
+            yield
+        finally:
+            self._most_live = _LIVE_ENGINES
 
     def known_engine(self, subject: Subject, cell: Cell) -> Engine | None:
         """The engine, if it has been asked for."""
@@ -228,6 +267,47 @@ class Grid:
         if not self.settings.baseline_only:
             self._check_named(subject)
         return rows
+
+    def group_rows(self, subject: Subject, *, pairs: bool) -> list[GroupRow]:
+        """Every row of a test that compares cells: of each group the baseline, then the mutants.
+
+        A mutant has a row where it is among the mutants of every cell of the group: one on the
+        device stage is of one cell, and has none.
+
+        Parameters
+        ----------
+        subject
+            The network.
+        pairs
+            Whether the groups are all pairs of the run's cells, or all its cells together.
+        """
+        cells = self.settings.cells
+        if len(cells) < 2:
+            return []
+        groups = itertools.combinations(cells, 2) if pairs else [cells]
+        mutated = self.settings.active and not self.settings.baseline_only
+        if mutated:
+            self._prepare(subject, compared=False)
+        rows = []
+        for group in map(CellGroup, groups):
+            rows.append(GroupRow(subject, group, None))
+            if mutated:
+                shared = self._in_common(subject, group)
+                rows.extend(GroupRow(subject, group, mutant) for mutant in shared)
+        if mutated:
+            self._check_named(subject)
+        return rows
+
+    def _in_common(self, subject: Subject, group: CellGroup) -> list[str]:
+        """Ids of the mutants that all cells of a group have, in the order of the first."""
+        plans = [self.plan(subject, cell).mutants for cell in group.cells]
+        others = [{entry["id"] for entry in plan} for plan in plans[1:]]
+        return [
+            entry["id"]
+            for entry in plans[0]
+            if "device" not in entry["stage"].split("+")
+            and all(entry["id"] in there for there in others)
+        ]
 
     def _prepare(self, subject: Subject, *, compared: bool) -> None:
         """Have every cell's mutants listed; the second worker compiles the reference meanwhile."""
