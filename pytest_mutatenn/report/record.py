@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_mutatenn.analysis.score import Score, score
 from pytest_mutatenn.analysis.verdict import Judgement, RowResult, Verdict, judge
 from pytest_mutatenn.compiler.mutant import CHECKS
+from pytest_mutatenn.report.grouped import column, groups_of, name_in_cells, per_cell
+from pytest_mutatenn.report.scores import excluded_of, scores_of
 
 SCHEMA = "mutatenn/1"
 
@@ -74,23 +74,22 @@ def build_record(
     sampled
         Whether the mutants are a sample.
     """
-    rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
     everything = _one_of_each(gathered.rows)
-    for row in _with_twins(everything):
-        rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
-    green = _green(everything)
-    mutants = _mutants(gathered, rows, green, full_matrix)
+    judge = _Judge(everything, full_matrix)
+    mutants = _mutants(gathered, judge)
+    plans = _plans(gathered)
     return {
         "schema": SCHEMA,
         "run": dict(run),
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
-        "checks": _checks(rows, green, full_matrix),
+        "checks": _checks(judge),
+        "plans": plans,
         "mutants": mutants,
         "absent": _absent(gathered),
-        "score": _scores(mutants, sampled),
-        "excluded": _excluded(gathered, mutants),
+        "score": scores_of(mutants, sampled),
+        "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
         "counters": dict(sorted(gathered.counters.items())),
     }
@@ -136,16 +135,6 @@ def _twins(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["model"], row["cell"], code, row["test"]
 
 
-def _green(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, bool]]:
-    """(model, cell) -> test -> whether it passed on the baseline."""
-    green: dict[tuple[str, str], dict[str, bool]] = {}
-    for row in rows:
-        if row["mutant"] is None:
-            passed = row["result"] == "passed"
-            green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
-    return green
-
-
 def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found = [
         {
@@ -161,23 +150,54 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["test"]))
 
 
-def _judge(
-    rows: Iterable[Mapping[str, Any]], green: Mapping[str, bool], full_matrix: bool
-) -> Judgement:
-    results = [
-        RowResult(r["test"], r["order"], r["result"], r.get("verdict", ""), r["reason"])
-        for r in rows
-    ]
-    return judge(results, green, full_matrix=full_matrix)
+class _Judge:
+    """Gives verdicts from rows: those about a cell alone, and those that compare it with others."""
+
+    def __init__(self, rows: list[dict[str, Any]], full_matrix: bool) -> None:
+        self.full_matrix = full_matrix
+        self.groups = groups_of(rows)
+        self.rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
+        self._compared: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
+        self._green: dict[tuple[str, str], dict[str, bool]] = {}
+        for row in _with_twins(rows):
+            self.rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
+            for part in per_cell(row) if "cells" in row else ():
+                key = part["model"], part["cell"], part["mutant"]
+                self._compared.setdefault(key, []).append(part)
+            if row["mutant"] is None:
+                passed = row["result"] == "passed"
+                self._green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
+                for cell in row.get("cells", ()):
+                    there = self._green.setdefault((row["model"], cell), {})
+                    there[name_in_cells(row)] = passed
+
+    def all_rows(self, model: str, cell: str, mutant: str | None) -> list[dict[str, Any]]:
+        """Rows about a mutant in a cell, those that compare it with others last."""
+        key = model, cell, mutant
+        return [*self.rows.get(key, ()), *self._compared.get(key, ())]
+
+    def alone(self, model: str, cell: str, mutant: str) -> Judgement:
+        """By the tests about that cell alone, or over that group of cells."""
+        return self._read(self.rows.get((model, cell, mutant), ()), model, cell)
+
+    def verdict(self, model: str, cell: str, mutant: str) -> Judgement:
+        """By all tests."""
+        return self._read(self.all_rows(model, cell, mutant), model, cell)
+
+    def _read(self, rows: Iterable[Mapping[str, Any]], model: str, cell: str) -> Judgement:
+        results = [
+            RowResult(r["test"], r["order"], r["result"], r.get("verdict", ""), r["reason"])
+            for r in rows
+        ]
+        green = self._green.get((model, cell), {})
+        return judge(results, green, full_matrix=self.full_matrix)
 
 
-def _checks(
-    rows: Mapping[Any, Any], green: Mapping[Any, Any], full_matrix: bool
-) -> list[dict[str, Any]]:
+def _checks(judge: _Judge) -> list[dict[str, Any]]:
     found = []
-    for (model, cell, mutant), group in rows.items():
+    for model, cell, mutant in judge.rows:
         if mutant in CHECKS:
-            judgement = _judge(group, green.get((model, cell), {}), full_matrix)
+            judgement = judge.alone(model, cell, mutant)
             found.append(
                 {
                     "id": mutant,
@@ -191,15 +211,31 @@ def _checks(
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["id"]))
 
 
-def _mutants(
-    gathered: Gathered, rows: Mapping[Any, Any], green: Mapping[Any, Any], full_matrix: bool
-) -> list[dict[str, Any]]:
+def _plans(gathered: Gathered) -> list[dict[str, Any]]:
+    """How many mutants each cell has, and how many were left out."""
+    return [
+        {
+            "model": model,
+            "cell": cell,
+            "mutants": len(plan["mutants"]),
+            "sampled_out": len(plan["sampled_out"]),
+            "not_selected": len(plan["not_selected"]),
+        }
+        for (model, cell), plan in sorted(gathered.plans.items())
+    ]
+
+
+def _mutants(gathered: Gathered, judge: _Judge) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
+    alone: dict[tuple[str, str], dict[str, Verdict]] = {}
+    ids: dict[tuple[str, str], str] = {}
     for (model, cell), plan in sorted(gathered.plans.items()):
-        by_code = _accepted_code(rows, model, cell, plan)
+        by_code = _accepted_code(judge, model, cell, plan)
+        lonely = dict(by_code)
         for entry in plan["mutants"]:
-            group = rows.get((model, cell, entry["id"]), [])
-            judgement = _judge(group, green.get((model, cell), {}), full_matrix)
+            group = judge.all_rows(model, cell, entry["id"])
+            own = judge.alone(model, cell, entry["id"])
+            judgement = judge.verdict(model, cell, entry["id"])
             judgement = _first_of_its_code(judgement, entry["name"], group, by_code)
             if not group:
                 judgement = Judgement(
@@ -207,26 +243,53 @@ def _mutants(
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+            ids[model, entry["name"]] = entry["id"]
+            alone.setdefault((model, entry["name"]), {})[cell] = own.verdict
+            own = _first_of_its_code(own, entry["name"], group, lonely)
+            record["cells"][cell]["alone"] = own.verdict.name
     left_out = {key: set(plan["sampled_out"]) for key, plan in gathered.plans.items()}
+    codes: dict[tuple[str, str], dict[str, str]] = {}
     for (model, mutant), record in found.items():
+        everywhere = "device" not in record["stage"].split("+")
         for (other, cell), sampled_out in left_out.items():
-            elsewhere = "device" not in record["stage"].split("+")
-            if other == model and cell not in record["cells"] and elsewhere:
+            if other == model and cell not in record["cells"] and everywhere:
                 record["cells"][cell] = _absent_here(sampled_out=mutant in sampled_out)
         cells = record["cells"] = dict(sorted(record["cells"].items()))
-        scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
+        scored = {v["alone"] for v in cells.values() if Verdict[v["alone"]].scored}
         record["divergent"] = len(scored) > 1
+        if everywhere:
+            record["groups"] = _columns(judge, model, ids[model, mutant], mutant, alone, codes)
     return [found[key] for key in sorted(found)]
 
 
-def _accepted_code(
-    rows: Mapping[Any, Any], model: str, cell: str, plan: Mapping[str, Any]
-) -> dict[str, str]:
+def _columns(
+    judge: _Judge,
+    model: str,
+    entry: str,
+    mutant: str,
+    alone: Mapping[tuple[str, str], Mapping[str, Verdict]],
+    codes: dict[tuple[str, str], dict[str, str]],
+) -> dict[str, Any]:
+    """A mutant's entries in the columns of several cells."""
+    found = {}
+    for group, cells in judge.groups.get(model, {}).items():
+        rows = judge.rows.get((model, group, entry))
+        judgement = None
+        if rows:
+            by_code = codes.setdefault((model, group), {})
+            judgement = judge.alone(model, group, entry)
+            judgement = _first_of_its_code(judgement, mutant, rows, by_code)
+        there = alone[model, mutant]
+        found[group] = column(there, cells, judgement, full_matrix=judge.full_matrix)
+    return found
+
+
+def _accepted_code(judge: _Judge, model: str, cell: str, plan: Mapping[str, Any]) -> dict[str, str]:
     """Code of an accepted mutant -> its name: what has the same code is no survivor either."""
     found = {}
     for entry in plan["mutants"]:
         if entry["id"] in plan["accepted"]:
-            for row in rows.get((model, cell, entry["id"]), []):
+            for row in judge.all_rows(model, cell, entry["id"]):
                 code = (row.get("stats") or {}).get("code_digest")
                 if code:
                     found[code] = f"{entry['name']}, which is accepted"
@@ -239,7 +302,8 @@ def _first_of_its_code(
     """Of the mutants with the same code the first in the plan stands for all."""
     if not (judgement.verdict.scored or judgement.verdict is Verdict.DUPLICATE):
         return judgement
-    code = next((r["stats"].get("code_digest") for r in rows if r.get("stats")), None)
+    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
+    code = next((digest for digest in found if digest), None)
     if not code:
         return judgement
     first = by_code.setdefault(code, mutant)
@@ -265,6 +329,7 @@ def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict
         "after": entry["after"],
         "parameters": entry["parameters"],
         "cells": {},
+        "groups": {},
         "divergent": False,
     }
 
@@ -282,6 +347,7 @@ def _cell(
         stats = {k: stats[k] for k in _MADE if k in stats}
     return {
         "verdict": judgement.verdict.name,
+        "alone": judgement.verdict.name,
         "reason": judgement.reason,
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
@@ -308,52 +374,6 @@ def _absent(gathered: Gathered) -> list[dict[str, Any]]:
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["stage"], e["operator"]))
 
 
-def _scores(mutants: Iterable[Mapping[str, Any]], sampled: bool) -> dict[str, Any]:
-    groups: dict[str, dict[str, list[Verdict]]] = {
-        "by_category": {},
-        "by_stage": {},
-        "by_cell": {},
-        "by_operator": {},
-    }
-    overall: list[Verdict] = []
-    for mutant in mutants:
-        for cell, there in mutant["cells"].items():
-            verdict = Verdict[there["verdict"]]
-            overall.append(verdict)
-            for group, name in (
-                ("by_category", mutant["category"]),
-                ("by_stage", mutant["stage"]),
-                ("by_cell", cell),
-                ("by_operator", mutant["operator"]),
-            ):
-                groups[group].setdefault(name, []).append(verdict)
-    return {
-        "overall": _plain(score(overall, sampled=sampled)),
-        **{
-            group: {
-                name: _plain(score(verdicts, sampled=sampled))
-                for name, verdicts in sorted(parts.items())
-            }
-            for group, parts in groups.items()
-        },
-    }
-
-
-def _plain(found: Score) -> dict[str, Any]:
-    interval = found.interval()
-    return {
-        "detected": found.detected,
-        "survived": found.survived,
-        "score": _rounded(found.value),
-        "low": _rounded(interval[0]) if interval else None,
-        "high": _rounded(interval[1]) if interval else None,
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(value, 4)
-
-
 def _warnings(gathered: Gathered) -> list[str]:
     """What is no error, and is to be looked at."""
     met: dict[str, bool] = {}
@@ -366,14 +386,3 @@ def _warnings(gathered: Gathered) -> list[str]:
         if not covers
     ]
     return stale + sorted(set(gathered.mixed))
-
-
-def _excluded(gathered: Gathered, mutants: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    counts = {v.name: 0 for v in Verdict if not v.scored}
-    for mutant in mutants:
-        for there in mutant["cells"].values():
-            if there["verdict"] in counts:
-                counts[there["verdict"]] += 1
-    counts["sampled_out"] = sum(len(plan["sampled_out"]) for plan in gathered.plans.values())
-    counts["not_selected"] = sum(len(plan["not_selected"]) for plan in gathered.plans.values())
-    return counts

@@ -86,6 +86,13 @@ def _table(record: Mapping[str, Any], line: Write, titles: Mapping[str, str]) ->
     line("")
     overall = record["score"]["overall"]
     line(_score_line("mutation score", overall, width), bold=True)
+    groups = record["score"]["by_group"]
+    if groups:
+        line("")
+        line("of those that the tests of one cell left, by the tests that compare cells:")
+        width = max(map(len, groups))
+        for name, found in groups.items():
+            line(_score_line(name, found, width))
 
 
 def _rank(titles: Mapping[str, str], name: str) -> tuple[int, str]:
@@ -109,9 +116,9 @@ def _divergent(record: Mapping[str, Any], line: Write) -> None:
     line(f"{_count(len(found), 'mutant')} on which cells disagree:", bold=True)
     for mutant in found[:_SHOWN_SURVIVORS]:
         verdicts = ", ".join(
-            f"{cell} {there['verdict']}"
+            f"{cell} {there['alone']}"
             for cell, there in mutant["cells"].items()
-            if Verdict[there["verdict"]].scored
+            if Verdict[there["alone"]].scored
         )
         line(f"  {mutant['id']}: {verdicts}")
         strays = [cell for cell, there in mutant["cells"].items() if there["undefined"]]

@@ -12,7 +12,7 @@ from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
 
-_NO_WRITERS = ("listing", "record", "terminal", "writers")
+_NO_WRITERS = ("grouped", "listing", "record", "scores", "terminal", "writers")
 
 
 @dataclass(frozen=True)
