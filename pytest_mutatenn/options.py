@@ -56,7 +56,7 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
     "fail_under", "full_matrix", "no_incremental", "list", "report", "baseline_only", "accept",
-    "parameter",
+    "parameter", "differential",
 )  # fmt: skip
 
 
@@ -106,6 +106,11 @@ def add_options(parser: pytest.Parser) -> None:
             "\nbaseline, the store or another mutant: slow, and the same verdicts",
         ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
+        (
+            "differential",
+            "Run every mutant on all inputs, also where the first ones kill it, so that"
+            "\ncells can be compared on it",
+        ),
     ):
         group.addoption(
             f"--mutatenn-{flag}",
@@ -153,6 +158,7 @@ class Settings:
     incremental: bool
     list_only: bool
     baseline_only: bool
+    differential: bool
     reports: tuple[Destination, ...]
     cache_dir: Path
     timeout_factor: float
@@ -267,6 +273,7 @@ def read_settings(config: pytest.Config) -> Settings:
         incremental=not config.getoption("mutatenn_no_incremental"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
+        differential=config.getoption("mutatenn_differential"),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
         cache_dir=_folder(config.rootpath, *values.text("cache_dir", ".mutatenn")),
         timeout_factor=values.number("timeout_factor", 5, 1, float("inf"), "a factor of"),

@@ -262,6 +262,7 @@ def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
             "digest": dataset.digest,
             "count": len(dataset.names),
             "labelled": dataset.labels is not None,
+            "names": list(map(str, dataset.names)),
         },
     }
 

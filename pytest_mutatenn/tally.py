@@ -13,6 +13,8 @@ from pytest_mutatenn.engine.history import add_kills
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import cpu_name, package_version
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.report.differences import differential_of, without_keys
+from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.writers import write_report
 
@@ -89,6 +91,11 @@ class Tally:
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
         )
+        store = Store(self.settings.cache_dir)
+        reference = self.settings.reference.id
+        self.record["differential"] = differential_of(self.record, store, reference)
+        self.record["divergent"] = divergent_of(self.record, store)
+        without_keys(self.record)
         self._remember_kills()
         return self.record
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_mutatenn.analysis.verdict import Judgement, RowResult, Verdict, judge
+from pytest_mutatenn.analysis.verdict import Judgement, Verdict
 from pytest_mutatenn.compiler.mutant import CHECKS
-from pytest_mutatenn.report.grouped import column, groups_of, name_in_cells, per_cell
+from pytest_mutatenn.report.differences import NOTHING
+from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.grouped import column
+from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 
 SCHEMA = "mutatenn/1"
@@ -25,9 +28,8 @@ _STATS = (
     "tau_mean",
     "code_digest",
     "undefined",
+    "evaluation",
 )
-_MADE = frozenset(["code_digest", "seconds_compile", "before", "after", "undefined"])
-"""What is known of a mutant as soon as it is made."""
 
 
 @dataclass
@@ -74,11 +76,11 @@ def build_record(
     sampled
         Whether the mutants are a sample.
     """
-    everything = _one_of_each(gathered.rows)
-    judge = _Judge(everything, full_matrix)
+    everything = one_of_each(gathered.rows)
+    judge = Judge(everything, full_matrix)
     mutants = _mutants(gathered, judge)
     plans = _plans(gathered)
-    return {
+    record = {
         "schema": SCHEMA,
         "run": dict(run),
         "models": [gathered.models[name] for name in sorted(gathered.models)],
@@ -87,52 +89,15 @@ def build_record(
         "checks": _checks(judge),
         "plans": plans,
         "mutants": mutants,
+        "divergent": [],
+        "differential": {**NOTHING},
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
         "counters": dict(sorted(gathered.counters.items())),
     }
-
-
-def _one_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows in order; of a row that several workers ran, the first that ran to a result."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    ranked = sorted(rows, key=lambda r: (r["order"], r["test"], r["result"] == "spared"))
-    for row in ranked:
-        found.setdefault((row["model"], row["cell"], row["mutant"], row["test"]), row)
-    return list(found.values())
-
-
-def _with_twins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that a worker left out as duplicates, with what the same code did on the same test.
-
-    Which of several mutants with one code a worker meets first is chance; which of them stands
-    for the others in the report is not.
-    """
-    done: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        if row["mutant"] in CHECKS or row.get("verdict") == Verdict.DUPLICATE.name:
-            continue
-        if row["result"] in ("passed", "failed", "verdict"):
-            done.setdefault(_twins(row), row)
-    return [
-        _as_twin(row, done[_twins(row)])
-        if row.get("verdict") == Verdict.DUPLICATE.name and _twins(row) in done
-        else row
-        for row in rows
-    ]
-
-
-def _as_twin(row: dict[str, Any], twin: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as if it had run: with its twin's result, and what is known of its own making."""
-    own = {name: value for name, value in row["stats"].items() if name in _MADE}
-    return {**twin, "mutant": row["mutant"], "stats": {**twin["stats"], **own}}
-
-
-def _twins(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    code = (row.get("stats") or {}).get("code_digest") or row["mutant"]
-    return row["model"], row["cell"], code, row["test"]
+    return {**record, "divergent": divergent_of(record, None)}
 
 
 def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -143,6 +108,7 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "cell": row["cell"],
             "outcome": row["result"],
             "message": row["reason"],
+            **({"told": row["stats"]} if row.get("stats") else {}),
         }
         for row in rows
         if row["mutant"] is None
@@ -150,50 +116,7 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["test"]))
 
 
-class _Judge:
-    """Gives verdicts from rows: those about a cell alone, and those that compare it with others."""
-
-    def __init__(self, rows: list[dict[str, Any]], full_matrix: bool) -> None:
-        self.full_matrix = full_matrix
-        self.groups = groups_of(rows)
-        self.rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
-        self._compared: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
-        self._green: dict[tuple[str, str], dict[str, bool]] = {}
-        for row in _with_twins(rows):
-            self.rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
-            for part in per_cell(row) if "cells" in row else ():
-                key = part["model"], part["cell"], part["mutant"]
-                self._compared.setdefault(key, []).append(part)
-            if row["mutant"] is None:
-                passed = row["result"] == "passed"
-                self._green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
-                for cell in row.get("cells", ()):
-                    there = self._green.setdefault((row["model"], cell), {})
-                    there[name_in_cells(row)] = passed
-
-    def all_rows(self, model: str, cell: str, mutant: str | None) -> list[dict[str, Any]]:
-        """Rows about a mutant in a cell, those that compare it with others last."""
-        key = model, cell, mutant
-        return [*self.rows.get(key, ()), *self._compared.get(key, ())]
-
-    def alone(self, model: str, cell: str, mutant: str) -> Judgement:
-        """By the tests about that cell alone, or over that group of cells."""
-        return self._read(self.rows.get((model, cell, mutant), ()), model, cell)
-
-    def verdict(self, model: str, cell: str, mutant: str) -> Judgement:
-        """By all tests."""
-        return self._read(self.all_rows(model, cell, mutant), model, cell)
-
-    def _read(self, rows: Iterable[Mapping[str, Any]], model: str, cell: str) -> Judgement:
-        results = [
-            RowResult(r["test"], r["order"], r["result"], r.get("verdict", ""), r["reason"])
-            for r in rows
-        ]
-        green = self._green.get((model, cell), {})
-        return judge(results, green, full_matrix=self.full_matrix)
-
-
-def _checks(judge: _Judge) -> list[dict[str, Any]]:
+def _checks(judge: Judge) -> list[dict[str, Any]]:
     found = []
     for model, cell, mutant in judge.rows:
         if mutant in CHECKS:
@@ -225,7 +148,7 @@ def _plans(gathered: Gathered) -> list[dict[str, Any]]:
     ]
 
 
-def _mutants(gathered: Gathered, judge: _Judge) -> list[dict[str, Any]]:
+def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     alone: dict[tuple[str, str], dict[str, Verdict]] = {}
     ids: dict[tuple[str, str], str] = {}
@@ -263,7 +186,7 @@ def _mutants(gathered: Gathered, judge: _Judge) -> list[dict[str, Any]]:
 
 
 def _columns(
-    judge: _Judge,
+    judge: Judge,
     model: str,
     entry: str,
     mutant: str,
@@ -284,7 +207,7 @@ def _columns(
     return found
 
 
-def _accepted_code(judge: _Judge, model: str, cell: str, plan: Mapping[str, Any]) -> dict[str, str]:
+def _accepted_code(judge: Judge, model: str, cell: str, plan: Mapping[str, Any]) -> dict[str, str]:
     """Code of an accepted mutant -> its name: what has the same code is no survivor either."""
     found = {}
     for entry in plan["mutants"]:
@@ -335,16 +258,16 @@ def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict
 
 
 def _cell(
-    judgement: Judgement, rows: Iterable[Mapping[str, Any]], entry: Mapping[str, Any]
+    judgement: Judgement, rows: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]
 ) -> dict[str, Any]:
     stats: dict[str, Any] = {}
     for row in rows:
         # what does not count for the verdict may have run or not: that depends on the worker
         found = row.get("stats") or {}
-        known = found if row["test"] in judgement.read else _MADE & found.keys()
+        known = found if row["test"] in judgement.read else MADE & found.keys()
         stats.update({k: found[k] for k in known if found[k] is not None})
     if judgement.verdict is Verdict.DUPLICATE:
-        stats = {k: stats[k] for k in _MADE if k in stats}
+        stats = {k: stats[k] for k in MADE if k in stats}
     return {
         "verdict": judgement.verdict.name,
         "alone": judgement.verdict.name,
@@ -355,7 +278,14 @@ def _cell(
         "before": stats.get("before", entry["before"]),
         "after": stats.get("after", entry["after"]),
         "stderr": stats.get("stderr", ""),
+        "deciding": _deciding(judgement, rows),
     }
+
+
+def _deciding(judgement: Judgement, rows: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Numbers of the inputs for which the killing assertion failed, where it says."""
+    killers = judgement.killed_by[:1]
+    return next((r["deciding"] for r in rows if r["test"] in killers and r.get("deciding")), [])
 
 
 def _absent_here(*, sampled_out: bool) -> dict[str, Any]:

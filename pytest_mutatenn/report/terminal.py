@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
-
-Write = Callable[..., None]
+from pytest_mutatenn.report.differences import write_differences
+from pytest_mutatenn.report.divergence import write_divergent
+from pytest_mutatenn.report.words import Write, count_of, cut, more
 
 _SHOWN_SURVIVORS = 10
-_LINE = 100
 
 
 def write_summary(
@@ -32,10 +32,12 @@ def write_summary(
     """
     if not record["mutants"]:
         _baseline(record, line)
+        write_differences(record, line, verbose=verbose)
         return
     _checks(record, line)
     _table(record, line, titles)
-    _divergent(record, line)
+    write_differences(record, line, verbose=verbose)
+    write_divergent(record, line, verbose=verbose)
     _survivors(record, line, verbose=verbose)
     _rest(record, line)
     for text in record["warnings"]:
@@ -47,7 +49,7 @@ def _baseline(record: Mapping[str, Any], line: Write) -> None:
     for entry in record["baseline"]:
         cells.setdefault(entry["cell"], []).append(entry["outcome"] == "passed")
     for cell, passed in cells.items():
-        text = f"{cell}: {sum(passed)} of {_count(len(passed), 'test')} passed on the baseline"
+        text = f"{cell}: {sum(passed)} of {count_of(len(passed), 'test')} passed on the baseline"
         line(text, green=all(passed), red=not all(passed))
 
 
@@ -108,25 +110,6 @@ def _score_line(name: str, found: Mapping[str, Any], width: int) -> str:
     return text
 
 
-def _divergent(record: Mapping[str, Any], line: Write) -> None:
-    found = [mutant for mutant in record["mutants"] if mutant["divergent"]]
-    if not found:
-        return
-    line("")
-    line(f"{_count(len(found), 'mutant')} on which cells disagree:", bold=True)
-    for mutant in found[:_SHOWN_SURVIVORS]:
-        verdicts = ", ".join(
-            f"{cell} {there['alone']}"
-            for cell, there in mutant["cells"].items()
-            if Verdict[there["alone"]].scored
-        )
-        line(f"  {mutant['id']}: {verdicts}")
-        strays = [cell for cell, there in mutant["cells"].items() if there["undefined"]]
-        if strays:
-            line(f"    it reaches outside its buffers in {', '.join(strays)}, which is undefined")
-    _more(line, len(found) - _SHOWN_SURVIVORS)
-
-
 def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None:
     found = [
         (mutant, [c for c, there in mutant["cells"].items() if there["verdict"] == "SURVIVED"])
@@ -138,7 +121,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
     line("")
     everywhere = sum(len(cells) for _, cells in found)
     where = f" ({everywhere} times, over all cells)" if everywhere > len(found) else ""
-    line(f"{_count(len(found), 'mutant')} survived{where}:", bold=True)
+    line(f"{count_of(len(found), 'mutant')} survived{where}:", bold=True)
     limit = len(found) if verbose else _SHOWN_SURVIVORS
     for mutant, cells in _spread(found, limit):
         there = mutant["cells"][cells[0]]
@@ -153,7 +136,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
             line(f"    {_why(there)}")
         if there["undefined"]:
             line(f"    {there['undefined']}: undefined, and another device may show it")
-    _more(line, len(found) - limit)
+    more(line, len(found) - limit)
 
 
 def _spread(found: list[Any], limit: int) -> Iterable[Any]:
@@ -173,9 +156,9 @@ def _why(there: Mapping[str, Any]) -> str:
     if not infected:
         return "no input shows it: the changed kernel gives the same bits for all of them"
     if not propagated:
-        return f"the fault shows inside for {_count(infected, 'input')}, and the network masks it"
+        return f"the fault shows inside for {count_of(infected, 'input')}, and the network masks it"
     return (
-        f"the output differs for {_count(propagated, 'input')}, the top-1 for {changed}: "
+        f"the output differs for {count_of(propagated, 'input')}, the top-1 for {changed}: "
         "the assertions allow it"
     )
 
@@ -200,7 +183,7 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
     )
     if strays:
         what = "on code that reaches outside its buffers (undefined; NaN lies there)"
-        line(f"{_count(strays, 'verdict')} {what}")
+        line(f"{count_of(strays, 'verdict')} {what}")
     counters = record["counters"]
     line(
         f"kernels compiled {counters.get('kernels_compiled', 0)}, "
@@ -225,23 +208,3 @@ def _skipped(record: Mapping[str, Any]) -> list[tuple[str, int]]:
         if there["verdict"] == "SKIPPED"
     )
     return [(f"skipped ({reason})", count) for reason, count in reasons.most_common(4)]
-
-
-def _more(line: Write, count: int) -> None:
-    if count > 0:
-        line(f"  ... and {count} more; -v shows all, --mutatenn-report=json:FILE keeps them")
-
-
-def cut(text: str, other: str = "") -> str:
-    """A line that fits, cut where it is the same as the other one."""
-    if len(text) <= _LINE:
-        return text
-    pairs = enumerate(zip(text, other, strict=False))
-    same = next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
-    start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
-    part = text[start : start + _LINE - (4 if start else 0)]
-    return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -12,7 +12,18 @@ from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
 
-_NO_WRITERS = ("grouped", "listing", "record", "scores", "terminal", "writers")
+_NO_WRITERS = (
+    "differences",
+    "divergence",
+    "grouped",
+    "judging",
+    "listing",
+    "record",
+    "scores",
+    "terminal",
+    "words",
+    "writers",
+)
 
 
 @dataclass(frozen=True)
