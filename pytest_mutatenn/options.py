@@ -35,6 +35,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
     ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
+    ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
+     "\nmutant)"),
     ("reference", "string", "CELL", "Cell that predictions are compared with (default: llvm-O0)"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
@@ -43,6 +45,9 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("memory-limit", "string", "MIB", "Memory a mutant may allocate (default: 2048)"),
     ("activation-budget", "string", "MIB", "Memory for tensors of the baseline that spare mutants"
      "\nwork (default: 256)"),
+    ("latency-repeats", "string", "N", "Measure the unmutated network's latency, N times an input"
+     "\n(default: 0, do not); off under pytest-xdist"),
+    ("latency-warmup", "string", "N", "Rounds over all inputs before that (default: 1)"),
     ("threads", "string", "N", "Threads that kernels may use at once on a machine, shared among its"
      "\nworkers (default: one a worker)"),
     ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
@@ -55,8 +60,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "fail_under", "full_matrix", "no_incremental", "list", "report", "baseline_only", "accept",
-    "parameter", "differential",
+    "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report", "baseline_only",
+    "accept", "parameter", "differential",
 )  # fmt: skip
 
 
@@ -137,6 +142,9 @@ class Settings:
         The file of accepted survivors, and the option that names it.
     threads
         Threads for all workers of a machine together; None for one each.
+    latency_repeats, latency_warmup
+        Rounds over all inputs in which the unmutated network's latency is measured, and rounds
+        before them that do not count.
     overriding
         Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
@@ -154,6 +162,7 @@ class Settings:
     sample: tuple[float, bool] | None
     seed: int
     fail_under: float | None
+    fail_on: tuple[str, ...]
     full_matrix: bool
     incremental: bool
     list_only: bool
@@ -166,6 +175,8 @@ class Settings:
     memory_limit: int
     activation_budget: int
     threads: int | None
+    latency_repeats: int
+    latency_warmup: int
     model: str | None
     inputs: str | None
     overriding: frozenset[str]
@@ -218,6 +229,12 @@ class _Values:
             raise MutatennError(f"{option} must be {unit} {span}, got {text!r}.")
         return value
 
+    def count(self, name: str, default: int) -> int:
+        text, option = self.text(name, str(default))
+        if text.isdecimal():
+            return int(text)
+        raise MutatennError(f"{option} must be a whole number of at least 0, got {text!r}.")
+
     def whole(self, name: str, noun: str) -> int:
         text, option = self.text(name, "")
         if text.isdecimal() and int(text) >= 1:
@@ -234,6 +251,7 @@ def read_settings(config: pytest.Config) -> Settings:
         Naming the option, what it may be, and what it was.
     """
     from pytest_mutatenn.devices.base import check_device
+    from pytest_mutatenn.report.gates import check_conditions
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
@@ -269,6 +287,7 @@ def read_settings(config: pytest.Config) -> Settings:
         sample=_sample(*values.text("sample", "")),
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
+        fail_on=check_conditions(values.words("fail_on"), values.text("fail_on", "")[1]),
         full_matrix=config.getoption("mutatenn_full_matrix"),
         incremental=not config.getoption("mutatenn_no_incremental"),
         list_only=config.getoption("mutatenn_list"),
@@ -283,6 +302,8 @@ def read_settings(config: pytest.Config) -> Settings:
             values.number("activation_budget", 256, 0, 2**30, "a number of MiB") * 2**20
         ),
         threads=values.whole("threads", "threads") if values.text("threads", "")[0] else None,
+        latency_repeats=values.count("latency_repeats", 0),
+        latency_warmup=values.count("latency_warmup", 1),
         model=values.text("model", "")[0] or None,
         inputs=values.text("inputs", "")[0] or None,
         overriding=frozenset(

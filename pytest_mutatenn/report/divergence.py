@@ -97,7 +97,11 @@ def write_divergent(record: Mapping[str, Any], line: Write, *, verbose: bool) ->
     if not found:
         return
     line("")
-    line(f"{count_of(len(found), 'mutant')} on which cells disagree:", bold=True)
+    other = sum(not entry["same_change"] for entry in found)
+    why = f" ({other} of them another change in each cell's code)" if other else ""
+    line(f"{count_of(len(found), 'mutant')} on which cells disagree{why}:", bold=True)
+    # where the change is the same, it is the cells that differ
+    found = sorted(found, key=lambda entry: not entry["same_change"])
     mutants = {(m["model"], m["id"]): m for m in record["mutants"]}
     for entry in found if verbose else found[:_SHOWN]:
         verdicts = ", ".join(f"{cell} {verdict}" for cell, verdict in entry["verdicts"].items())

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 
+DEFAULT = "mutatenn.json"
+
+
 def write(record: Mapping[str, Any], path: Path) -> None:
     """Write the record, of a list each entry on a line; NaN never stands in it."""
     parts = (f"{_text(name)}: {_lines(value)}" for name, value in record.items())

@@ -12,6 +12,7 @@ from pytest_mutatenn.report.differences import NOTHING
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
+from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 
 SCHEMA = "mutatenn/1"
@@ -61,7 +62,12 @@ class Gathered:
 
 
 def build_record(
-    gathered: Gathered, run: Mapping[str, Any], *, full_matrix: bool, sampled: bool
+    gathered: Gathered,
+    run: Mapping[str, Any],
+    *,
+    full_matrix: bool,
+    sampled: bool,
+    latency_off: str = NOT_ASKED,
 ) -> dict[str, Any]:
     """Build the report.
 
@@ -75,6 +81,8 @@ def build_record(
         Whether every test was to run on every mutant.
     sampled
         Whether the mutants are a sample.
+    latency_off
+        Why latencies were not measured; empty where they were.
     """
     everything = one_of_each(gathered.rows)
     judge = Judge(everything, full_matrix)
@@ -91,6 +99,7 @@ def build_record(
         "mutants": mutants,
         "divergent": [],
         "differential": {**NOTHING},
+        "latency": latency_of(everything, latency_off),
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),

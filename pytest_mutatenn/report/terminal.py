@@ -9,6 +9,7 @@ from typing import Any
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import write_differences
 from pytest_mutatenn.report.divergence import write_divergent
+from pytest_mutatenn.report.latencies import write_latencies
 from pytest_mutatenn.report.words import Write, count_of, cut, more
 
 _SHOWN_SURVIVORS = 10
@@ -33,10 +34,12 @@ def write_summary(
     if not record["mutants"]:
         _baseline(record, line)
         write_differences(record, line, verbose=verbose)
+        write_latencies(record, line)
         return
     _checks(record, line)
     _table(record, line, titles)
     write_differences(record, line, verbose=verbose)
+    write_latencies(record, line)
     write_divergent(record, line, verbose=verbose)
     _survivors(record, line, verbose=verbose)
     _rest(record, line)
