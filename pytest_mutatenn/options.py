@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
 from pytest_mutatenn.errors import MutatennError, nearest
@@ -182,6 +182,28 @@ class Settings:
     overriding: frozenset[str]
     disabled_passes: tuple[str, ...]
     required_passes: tuple[str, ...]
+
+    def deciding(self) -> dict[str, Any]:
+        """Which options decide what is tested and what comes out of it, as plain data."""
+        return {
+            "operators": self.operators,
+            "stages": list(self.stages),
+            "mutants": list(self.mutants),
+            "order": list(self.order),
+            "positions": list(self.positions),
+            "parameters": [list(parameter) for parameter in self.parameters],
+            "sample": None if self.sample is None else list(self.sample),
+            "seed": self.seed,
+            "full_matrix": self.full_matrix,
+            "baseline_only": self.baseline_only,
+            "differential": self.differential,
+            "reference": self.reference.id,
+            "timeout_factor": self.timeout_factor,
+            "timeout_constant": self.timeout_constant,
+            "memory_limit": self.memory_limit,
+            "disable_pass": list(self.disabled_passes),
+            "require_pass": list(self.required_passes),
+        }
 
     @property
     def default_cell(self) -> Cell:

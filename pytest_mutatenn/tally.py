@@ -86,6 +86,7 @@ class Tally:
             "argv": self._argv,
             "seed": self.settings.seed,
             "workers": self.workers,
+            "options": self.settings.deciding(),
         }
         self.record = build_record(
             self.gathered,

@@ -45,11 +45,11 @@ def per_cell(row: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _there(row: Mapping[str, Any], part: Mapping[str, Any]) -> tuple[str, str, str]:
     if part.get("equivalent"):
         return "verdict", Verdict.EQUIVALENT.name, "the generated code is the baseline's"
-    if row["result"] != "verdict" or row["verdict"] in ("SKIPPED", "DUPLICATE", "EQUIVALENT"):
+    if row["result"] != "verdict":
         return row["result"], row["verdict"], row["reason"]
     if part.get("verdict"):
         return "verdict", part["verdict"], part["reason"]
-    # it gave no answer in another cell, which says nothing of this one
+    # another cell has it not, or gave no answer, which says nothing of this one
     return "skipped", "", row["reason"]
 
 

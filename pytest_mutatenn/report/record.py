@@ -16,6 +16,25 @@ from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 
 SCHEMA = "mutatenn/1"
+FIELDS = (
+    "schema",
+    "run",
+    "models",
+    "cells",
+    "baseline",
+    "checks",
+    "plans",
+    "mutants",
+    "divergent",
+    "differential",
+    "latency",
+    "absent",
+    "score",
+    "excluded",
+    "warnings",
+    "counters",
+)
+"""What a report has."""
 
 _STATS = (
     "outcome",
@@ -185,7 +204,7 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
         everywhere = "device" not in record["stage"].split("+")
         for (other, cell), sampled_out in left_out.items():
             if other == model and cell not in record["cells"] and everywhere:
-                record["cells"][cell] = _absent_here(sampled_out=mutant in sampled_out)
+                record["cells"][cell] = absent_here(sampled_out=mutant in sampled_out)
         cells = record["cells"] = dict(sorted(record["cells"].items()))
         scored = {v["alone"] for v in cells.values() if Verdict[v["alone"]].scored}
         record["divergent"] = len(scored) > 1
@@ -280,6 +299,7 @@ def _cell(
     return {
         "verdict": judgement.verdict.name,
         "alone": judgement.verdict.name,
+        "planned": True,
         "reason": judgement.reason,
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
@@ -297,11 +317,20 @@ def _deciding(judgement: Judgement, rows: Iterable[Mapping[str, Any]]) -> list[i
     return next((r["deciding"] for r in rows if r["test"] in killers and r.get("deciding")), [])
 
 
-def _absent_here(*, sampled_out: bool) -> dict[str, Any]:
-    here = "sampled out in this cell"
-    reason = here if sampled_out else "this cell's lowering has no such site"
+def absent_here(*, sampled_out: bool | None) -> dict[str, Any]:
+    """What stands for a mutant in a cell that has it not: it is sampled out, or is not there.
+
+    Parameters
+    ----------
+    sampled_out
+        Which of the two; None where nobody knows.
+    """
+    reason = "this cell's lowering has no such site"
+    if sampled_out is not False:
+        here = "sampled out in this cell"
+        reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
-    return _cell(empty, [], {"before": "", "after": ""})
+    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
 
 
 def _absent(gathered: Gathered) -> list[dict[str, Any]]:
