@@ -18,6 +18,7 @@ from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.presence import Presence, presence
 from pytest_mutatenn.selection import CellPlan, choose, ids_for, is_glob, unmatched
 from pytest_mutatenn.subject import Subject
 
@@ -118,6 +119,7 @@ class Grid:
         self._engines: dict[tuple[str, Cell], Engine] = {}
         self._live: list[Engine] = []
         self._most_live = _LIVE_ENGINES
+        self._present: dict[Cell, Presence] = {}
 
     # -- subjects -----------------------------------------------------------------------------
 
@@ -183,11 +185,37 @@ class Grid:
 
     # -- engines ------------------------------------------------------------------------------
 
+    def presence(self, cell: Cell) -> Presence:
+        """Whether a cell's device is here.
+
+        Raises
+        ------
+        MutatennError
+            If it is not, and that is to fail: as the settings say, and always for a reference
+            that no test runs on.
+        """
+        if cell not in self._present:
+            settings = self.settings
+            if cell in settings.cells:
+                found = presence(cell, settings.missing_device, settings.devices_option)
+            else:
+                found = presence(cell, "fail", settings.reference_option, "")
+            self._present[cell] = found
+        return self._present[cell]
+
     def engine(self, subject: Subject, cell: Cell) -> Engine:
         """The engine of a network on a cell; at most two have processes at a time.
 
         In :meth:`holding` there may be more.
+
+        Raises
+        ------
+        MutatennError
+            If the cell's device is not here, and nothing is to be compiled for it either.
         """
+        there = self.presence(cell)
+        if there.reason and not there.compiled:
+            raise MutatennError(f"Nothing can run in {cell.id}: no such device: {there.reason}.")
         key = _engine_key(subject, cell)
         if key not in self._engines:
             settings = self.settings
@@ -207,6 +235,7 @@ class Grid:
                     activations=settings.activation_budget,
                 ),
                 incremental=settings.incremental,
+                compile_only=there.compiled,
                 threads=self.threads,
                 counters=self.counters,
             )
@@ -254,11 +283,12 @@ class Grid:
             Whether the test needs the reference.
         """
         rows = []
+        usable = self._usable()
         if not self.settings.baseline_only:
             self._prepare(subject, compared=compared)
         for cell in self.settings.cells:
             rows.append(Row(subject, cell, None))
-            if self.settings.baseline_only:
+            if self.settings.baseline_only or cell not in usable:
                 continue
             plan = self.plan(subject, cell)
             if plan.mutants:
@@ -299,7 +329,12 @@ class Grid:
         return rows
 
     def _in_common(self, subject: Subject, group: CellGroup) -> list[str]:
-        """Ids of the mutants that all cells of a group have, in the order of the first."""
+        """Ids of the mutants that all cells of a group have, in the order of the first.
+
+        None where a device is not here: then there is nothing to compare.
+        """
+        if any(self.presence(cell).reason for cell in group.cells):
+            return []
         plans = [self.plan(subject, cell).mutants for cell in group.cells]
         others = [{entry["id"] for entry in plan} for plan in plans[1:]]
         return [
@@ -309,25 +344,33 @@ class Grid:
             and all(entry["id"] in there for there in others)
         ]
 
+    def _usable(self) -> list[Cell]:
+        """The cells whose device is here, or can be compiled for."""
+        found = [(cell, self.presence(cell)) for cell in self.settings.cells]
+        return [cell for cell, there in found if there.compiled or not there.reason]
+
     def _prepare(self, subject: Subject, *, compared: bool) -> None:
         """Have every cell's mutants listed; the second worker compiles the reference meanwhile."""
         reference = self.settings.reference
-        cells = [*self.settings.cells]
+        cells = usable = self._usable()
         if compared and self.turn == 1 and reference not in cells:
-            cells.append(reference)
-        start = self.turn % len(cells)
+            cells = [*usable, reference]
+        start = self.turn % len(cells) if cells else 0
         for cell in (*cells[start:], *cells[:start]):
-            if cell in self.settings.cells:
+            if cell in usable:
                 self.plan(subject, cell)
             elif self.engine(subject, cell).peek() is None:
                 self.engine(subject, cell).zygote()
 
     def _check_named(self, subject: Subject) -> None:
         """Raise MutatennError if no cell has what ``--mutatenn-mutants`` names."""
-        cells = self.settings.cells
+        cells = self._usable()
+        if not cells:
+            return
         matched = {p for cell in cells for p in self.plan(subject, cell).matched}
+        away = [f"@{cell.id}" for cell in self.settings.cells if cell not in cells]
         for pattern in self.settings.mutants:
-            if pattern not in matched:
+            if pattern not in matched and not pattern.endswith(tuple(away)):
                 own = next((c for c in cells if pattern.endswith(f"@{c.id}")), cells[0])
                 raise unmatched(pattern, self._listed(subject, own)["mutants"], own)
 

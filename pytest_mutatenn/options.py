@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_mutatenn.cells import cells_of, read_aliases, read_cell, read_devices
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
 from pytest_mutatenn.errors import MutatennError, nearest
+from pytest_mutatenn.presence import POLICIES
 
 if TYPE_CHECKING:
     import pytest
@@ -21,6 +23,9 @@ STAGES = ("graph", "kernel", "device", "weights")
 # (name, ini type or None for an option only, metavar, help); the defaults are in Settings
 _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("devices", "string", "LIST", "Devices to run on (default: llvm); implies --mutatenn"),
+    ("missing-device", "string", "POLICY", "What to do where a device is not here: skip its rows;"
+     "\nfail (the default for devices named on the command line); compile its"
+     "\ncode and run nothing. The default for devices of the ini file is skip"),
     ("opt-levels", "string", "LIST", "Opt levels 0 to 4 to compile for (default: 2)"),
     ("operators", "string", "LIST", "Mutation operators: ids, globs, groups (mutatenn, all),"
      "\ncategories, stages; a leading - takes away (default: default)"),
@@ -96,12 +101,19 @@ def add_options(parser: pytest.Parser) -> None:
         help="Set a parameter of an operator; may be given more than once",
     )
     parser.addini(
+        "mutatenn_aliases",
+        "Devices under names of your own, a line each: board = llvm:mcpu=znver4,-fma",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
         "mutatenn_parameters",
         "Parameters of operators, a line each: gaussian_noise.strength = 0.1",
         type="linelist",
         default=[],
     )
     for flag, text in (
+        ("list-devices", "Print which devices are here, and what others lack, and run nothing"),
         ("full-matrix", "Run every test on every mutant, also on those already killed"),
         ("list", "Print the mutants with an estimate of the time, and run no test"),
         ("list-operators", "Print the mutation operators and run nothing"),
@@ -136,6 +148,10 @@ class Settings:
         Whether mutants are wanted.
     cells
         Devices x opt levels, in the order given.
+    missing_device
+        What to do where a device is not here: ``skip``, ``fail`` or ``compile``.
+    devices_option, reference_option
+        What names the devices, and the reference, for messages.
     default_cell
         Where tests run when no mutants are wanted: the first of ``cells``.
     accept
@@ -151,7 +167,10 @@ class Settings:
 
     active: bool
     cells: tuple[Cell, ...]
+    missing_device: str
+    devices_option: str
     reference: Cell
+    reference_option: str
     operators: str
     stages: tuple[str, ...]
     mutants: tuple[str, ...]
@@ -272,18 +291,15 @@ def read_settings(config: pytest.Config) -> Settings:
     MutatennError
         Naming the option, what it may be, and what it was.
     """
-    from pytest_mutatenn.devices.base import check_device
     from pytest_mutatenn.report.gates import check_conditions
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
-    devices = values.some("devices", "llvm", "device")
-    for device in devices:
-        check_device(device, values.text("devices", "")[1])
+    aliases = read_aliases(config.rootpath, config.getini("mutatenn_aliases"))
+    devices = read_devices(*values.text("devices", "llvm"), aliases)
     levels = tuple(_level(word, values.text("opt_levels", "")[1]) for word in
                    values.some("opt_levels", "2", "opt level"))  # fmt: skip
-    reference = Cell.parse(*values.text("reference", "llvm-O0"))
-    check_device(reference.device, values.text("reference", "")[1])
+    reference = read_cell(*values.text("reference", "llvm-O0"), aliases)
     order = _order(*values.text("order", "site"))
     positions = _positions(config.getoption("mutatenn_positions"), order[0])
     stages = values.some("stages", ",".join(STAGES), "stage")
@@ -297,8 +313,11 @@ def read_settings(config: pytest.Config) -> Settings:
     under = values.text("fail_under", "")[0]
     return Settings(
         active=active(config),
-        cells=tuple(dict.fromkeys(Cell(d, lvl) for d in devices for lvl in levels)),
+        cells=cells_of(devices, levels),
+        missing_device=_policy(*values.text("missing_device", "")) or _default_policy(config),
+        devices_option=values.text("devices", "")[1],
         reference=reference,
+        reference_option=values.text("reference", "")[1],
         operators=values.text("operators", "all" if mutants else "default")[0],
         stages=stages,
         mutants=mutants,
@@ -348,6 +367,20 @@ def given(config: pytest.Config) -> bool:
     names = [name.replace("-", "_") for name, *_ in _VALUES]
     values = (config.getoption(f"mutatenn_{name}") for name in names)
     return active(config) or any(value is not None for value in values)
+
+
+def _policy(text: str, option: str) -> str:
+    if text and text not in POLICIES:
+        raise MutatennError(
+            f"{option} must be {', '.join(POLICIES[:-1])} or {POLICIES[-1]}, got {text!r}."
+        )
+    return text
+
+
+def _default_policy(config: pytest.Config) -> str:
+    """A file is for all machines of a project, a command line for the one it is typed on."""
+    in_file = config.getoption("mutatenn_devices") is None and config.getini("mutatenn_devices")
+    return "skip" if in_file else "fail"
 
 
 def _seed(text: str, option: str) -> int:

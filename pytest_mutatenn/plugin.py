@@ -35,12 +35,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Print the operators; listing mutants needs no workers."""
-    if config.option.mutatenn_list_operators:
-        config._do_configure()
-        try:
-            return _list_operators(config)
-        finally:
-            config._ensure_unconfigure()
+    for wanted, show in (
+        (config.option.mutatenn_list_operators, _list_operators),
+        (config.option.mutatenn_list_devices, _list_devices),
+    ):
+        if wanted:
+            config._do_configure()
+            try:
+                return show(config)
+            finally:
+                config._ensure_unconfigure()
     if config.option.mutatenn_list and getattr(config.option, "numprocesses", None):
         config.option.numprocesses = None
     return None
@@ -63,6 +67,19 @@ def _list_operators(config: pytest.Config) -> int:
     return 0
 
 
+def _list_devices(config: pytest.Config) -> int:
+    from pytest_mutatenn.cells import read_aliases
+    from pytest_mutatenn.errors import MutatennError
+    from pytest_mutatenn.report.devices import print_devices
+
+    try:
+        aliases = read_aliases(config.rootpath, config.getini("mutatenn_aliases"))
+    except MutatennError as error:
+        raise pytest.UsageError(str(error)) from None
+    print_devices(aliases, config.get_terminal_writer().line)
+    return 0
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; check the options if any is given."""
     config.addinivalue_line("markers", MARKER_HELP)
@@ -72,6 +89,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
         try:
             session = session_of(config)
+            if session.settings.active and not hasattr(config, "workerinput"):
+                session.check_devices()
         except MutatennError as error:
             raise pytest.UsageError(str(error)) from None
         if not hasattr(config, "workerinput"):

@@ -49,9 +49,10 @@ def read_row(
     if run is None or report.when == "teardown" or (report.when == "setup" and report.passed):
         return
     if run.row.mutant is None:
-        result = _baseline_result(report)
+        result = "compiled" if run.compiled else _baseline_result(report)
         model, cell, _ = run.key
-        session.known.set_green((model, cell, run.test), result == "passed")
+        # mutants of what compiles, and cannot be run, are compiled too
+        session.known.set_green((model, cell, run.test), result in ("passed", "compiled"))
         _attach(report, run, result, _message(report) if result != "passed" else "")
         return
     if call.excinfo is not None and call.excinfo.errisinstance((MutatennError, InternalError)):

@@ -19,6 +19,7 @@ from pytest_mutatenn.fixtures.group import GroupRun
 from pytest_mutatenn.fixtures.run import Knowledge, RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.options import Settings, read_settings
+from pytest_mutatenn.presence import presence
 from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
@@ -54,6 +55,14 @@ class Session:
                 _turn(self.config),
             )
         return self._grid
+
+    def check_devices(self) -> None:
+        """Raise MutatennError if a device is not here, and that is to fail."""
+        settings = self.settings
+        for cell in settings.cells:
+            presence(cell, settings.missing_device, settings.devices_option)
+        if settings.reference not in settings.cells:
+            presence(settings.reference, "fail", settings.reference_option, "")
 
     @property
     def used(self) -> bool:
@@ -206,7 +215,7 @@ def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
     for subject in grid.subjects.values():
         for cell in session.settings.cells:
             plan = grid.plan_of(subject, cell)
-            if plan is None:
+            if plan is None or grid.presence(cell).reason:
                 continue
             engine = grid.engine(subject, cell)
             data = None
@@ -226,12 +235,14 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     plans: list[Any] = []
     for subject in grid.subjects.values():
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
+            if cell in session.settings.cells and (away := grid.presence(cell).reason):
+                cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
             engine = grid.known_engine(subject, cell)
             info = engine.peek() if engine is not None else None
             if info is None:
                 continue
             models[subject.id] = _model(subject, info)
-            cells[cell.id] = _cell(cell, info)
+            cells[cell.id] = _cell(cell, info, grid.presence(cell).reason)
             plan = grid.plan_of(subject, cell)
             if plan is not None:
                 plans.append([subject.id, cell.id, vars(plan)])
@@ -275,13 +286,13 @@ def _output(subject: Subject, info: Mapping[str, Any]) -> Any:
     return next(spec for spec in info["outputs"] if spec["name"] == name)
 
 
-def _cell(cell: Cell, info: Mapping[str, Any]) -> dict[str, Any]:
+def _cell(cell: Cell, info: Mapping[str, Any], missing: str) -> dict[str, Any]:
     return {
         "id": cell.id,
         "device": cell.device,
         "opt_level": cell.opt_level,
         "target": info["target"],
         "fingerprint": info["fingerprint"],
-        "available": True,
-        "reason": "",
+        "available": not missing,
+        "reason": missing,
     }

@@ -144,6 +144,12 @@ class Tally:
     def _nothing(self) -> str:
         operators = self.settings.operators
         plans = self.gathered.plans
+        away = [cell for cell in self.gathered.cells.values() if not cell["available"]]
+        if not plans and away:
+            return (
+                "No mutant was tested: no device that was named is here. See above, and "
+                "--mutatenn-list-devices."
+            )
         if not plans:
             return "No mutants: no test with a network was collected. See --mutatenn-list."
         cells = ", ".join(sorted({cell for _, cell in plans}))

@@ -97,7 +97,7 @@ def without_units(func: PrimFunc) -> PrimFunc:
     return func.with_body(structural_map(func.body, [(prim.Mul, visit)]))
 
 
-def _before_device_stage() -> list[Any]:
+def _before_device_stage(vectors: bool) -> list[Any]:
     """TVM's own TIR pipeline, up to the IR whose lines the device stage mutates.
 
     Loops marked for unrolling are still loops here: unrolled, each operator would stand as many
@@ -125,7 +125,7 @@ def _before_device_stage() -> list[Any]:
         tirx.transform.BF16ComputeLegalize(),
         tirx.transform.NarrowDataType(32),
         s_tir.transform.LoopPartition(),
-        tirx.transform.VectorizeLoop(True),
+        tirx.transform.VectorizeLoop(vectors),
         s_tir.transform.InjectVirtualThread(),
         s_tir.transform.InjectDoubleBuffer(),
         tirx.transform.StorageRewrite(),
@@ -146,7 +146,7 @@ def _before_device_stage() -> list[Any]:
     ]
 
 
-def _after_device_stage() -> list[Any]:
+def _to_split() -> list[Any]:
     return [
         tirx.transform.BF16ComputeLegalize(),
         tirx.transform.UnrollLoop(),
@@ -156,6 +156,11 @@ def _after_device_stage() -> list[Any]:
         s_tir.transform.RewriteUnsafeSelect(),
         tirx.transform.CommonSubexprElim(),
         tirx.transform.SplitHostDevice(),
+    ]
+
+
+def _after_split() -> list[Any]:
+    return [
         tirx.transform.MakePackedAPI(),
         tirx.transform.FP8StorageLegalize(),
         tirx.transform.BF16StorageLegalize(),
@@ -181,7 +186,9 @@ def to_device_stage(func: PrimFunc, target: Target) -> PrimFunc:
     """
     module = tvm.IRModule({ENTRY: func.with_attr("global_symbol", ENTRY)})
     module = tirx.transform.BindTarget(target)(module)
-    return Sequential(_before_device_stage())(module)[ENTRY]
+    # C has no vectors: its compiler makes them of the loops
+    vectors = str(target.kind.name) != "c"
+    return Sequential(_before_device_stage(vectors))(module)[ENTRY]
 
 
 def generate(func: PrimFunc, target: Target) -> Any:
@@ -194,10 +201,31 @@ def generate(func: PrimFunc, target: Target) -> Any:
     """
     if "cpu" in target.keys:
         func = expand_vector_functions(func)
-    host = Sequential(_after_device_stage())(tvm.IRModule({ENTRY: func}))
+    host = Sequential([*_to_split(), *_after_split()])(tvm.IRModule({ENTRY: func}))
     # on a CPU all of it is the host's, and asking costs some milliseconds
     host, devices = (host, {}) if "cpu" in target.keys else split_host_device_mods(host)
     _, finalize_host, finalize_device = tirx.get_tir_pipeline("s_tir")
     host = finalize_host()(host)
     devices = {kind: finalize_device()(part) for kind, part in devices.items()}
     return tir_to_runtime(host, devices, target.host or target)
+
+
+def split(func: PrimFunc, target: Target) -> tuple[PrimFunc, str]:
+    """Split a kernel at the device stage into what the host does and the device's source.
+
+    For devices that TVM can generate code for, and has no runtime for.
+
+    Returns
+    -------
+    host
+        The function :data:`ENTRY` with the kernel's parameters: buffers and launches, one after
+        another.
+    source
+        The device's functions, in its language.
+    """
+    module = Sequential(_to_split())(tvm.IRModule({ENTRY: func}))
+    _, devices = split_host_device_mods(Sequential(_after_split())(module))
+    _, _, finalize = tirx.get_tir_pipeline("s_tir")
+    build = tvm.get_global_func(f"target.build.{target.kind.name}")
+    sources = [build(finalize()(part), kind).inspect_source() for kind, part in devices.items()]
+    return module[ENTRY], "\n".join(sources)

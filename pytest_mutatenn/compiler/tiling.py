@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
-from tvm.target import Target
+from tvm.target import Target, codegen
 
 __all__ = [
     "LANES",
@@ -43,11 +44,29 @@ class VectorUnit:
 def vector_unit() -> VectorUnit:
     """Return the vector registers of the current target; those every CPU has where it says less."""
     target = Target.current(allow_none=True)
-    level = str(target.attrs.get("mcpu", "")) if target is not None else ""
-    return _UNITS.get(level, VectorUnit(4, 16))
+    if target is None or "cpu" not in target.keys:
+        return _LEAST
+    attributes = tuple(map(str, target.attrs.get("mattr", ())))
+    width = int(target.attrs.get("vector-width", 0))
+    return _unit_of(str(target.attrs.get("mcpu", "")), attributes, width)
 
 
-_UNITS = {"x86-64-v3": VectorUnit(8, 16), "x86-64-v4": VectorUnit(16, 32)}
+@cache
+def _unit_of(cpu: str, attributes: tuple[str, ...], width: int) -> VectorUnit:
+    unit = _LEAST
+    if cpu or attributes:
+        config: dict[str, object] = {"kind": "llvm"}
+        if cpu:
+            config["mcpu"] = cpu
+        if attributes:
+            config["mattr"] = list(attributes)
+        features = {str(name) for name in codegen.llvm_get_cpu_features(Target(config))}
+        unit = next((u for name, u in _UNITS.items() if name in features), _LEAST)
+    return VectorUnit(min(unit.floats, width // 32), unit.registers) if width else unit
+
+
+_LEAST = VectorUnit(4, 16)
+_UNITS = {"avx512f": VectorUnit(16, 32), "avx": VectorUnit(8, 16), "neon": VectorUnit(4, 32)}
 
 
 class Fit(Enum):

@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
     from pytest_mutatenn.devices.slots import Memory
 
-_NO_KINDS = ("base", "host", "linker", "memory", "slots", "stack")
+_HELPERS = "base c_compiler host linker memory native processor sanitizer slots specs stack watched"
+_NO_KINDS = frozenset(_HELPERS.split())
 
 
 class Kind(Protocol):
     """One kind of device: compile a kernel, load it, and hold its tensors.
+
+    A kind may have more: what :func:`about`, :func:`variants`, :func:`check`,
+    :func:`environment` and :func:`why_not_compiled` ask it for.
 
     Attributes
     ----------
@@ -34,6 +38,9 @@ class Kind(Protocol):
         The name people type.
     forks
         Whether its runtime survives a fork, so that a child a mutant is possible.
+    exclusive
+        Whether parallel workers take turns on it: its memory is its own, or a mutant that hangs
+        there stops all.
     suffix
         File suffix of what :meth:`compile` gives to be loaded.
     memory
@@ -42,6 +49,7 @@ class Kind(Protocol):
 
     kind: str
     forks: bool
+    exclusive: bool
     suffix: str
     memory: Memory
 
@@ -100,25 +108,101 @@ def kinds() -> dict[str, str]:
     return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_KINDS}
 
 
-def check_device(spec: str, option: str = "--mutatenn-devices") -> None:
-    """Raise MutatennError if there is no kind of that name, naming the option and the nearest."""
-    kind = spec.partition(":")[0]
-    if kind in kinds():
-        return
-    raise MutatennError(
-        f"{option}: unknown device {spec!r}.{nearest(kind, kinds())} Known: {', '.join(kinds())}."
-    )
+def check_device(spec: str, option: str = "--mutatenn-devices") -> Kind:
+    """Make a device and look at nothing: neither TVM nor a driver is loaded.
+
+    Raises
+    ------
+    MutatennError
+        If there is no kind of that name, or its options are wrong, naming the option they were
+        given by and the nearest name.
+    """
+    kind, colon, options = spec.partition(":")
+    if kind not in kinds():
+        raise MutatennError(
+            f"{option}: unknown device {spec!r}.{nearest(kind, kinds())} "
+            f"Known: {', '.join(kinds())}."
+        )
+    if colon and not options.strip():
+        raise MutatennError(f"{option}: {spec!r} has no options after its colon; leave it out.")
+    try:
+        device: Kind = importlib.import_module(kinds()[kind]).Device(options.strip())
+    except MutatennError as error:
+        raise MutatennError(f"{option}: {spec!r}: {error}") from None
+    return device
 
 
+@cache
 def open_device(spec: str) -> Kind:
-    """Make the device a user named: a kind, and after a colon its options.
+    """Make the device a user named: a kind, and after a colon its options; one a process.
 
     Raises
     ------
     MutatennError
         If the kind or an option is unknown.
     """
-    check_device(spec)
-    kind, _, options = spec.partition(":")
-    device: Kind = importlib.import_module(kinds()[kind]).Device(options)
-    return device
+    return check_device(spec)
+
+
+def about(spec: str) -> str:
+    """What a device is, in a phrase for people; empty where its kind has no ``about()``."""
+    return str(_ask(spec, "about", ""))
+
+
+def variants(kind: str) -> tuple[str, ...]:
+    """The ready-made options of a kind, its attribute ``variants``: ``sse2``, ``avx2``."""
+    return tuple(getattr(open_device(kind), "variants", ()))
+
+
+def check(spec: str) -> None:
+    """See that the options of a device mean something to its compiler, by ``check()``.
+
+    Raises
+    ------
+    MutatennError
+        If they do not.
+    """
+    _ask(spec, "check", None)
+
+
+def environment(spec: str) -> dict[str, str]:
+    """Variables that the processes of a device are started with, by ``environment()``."""
+    return dict(_ask(spec, "environment", {}))
+
+
+def why_not_compiled(spec: str) -> str | None:
+    """Say why no code can be compiled for a device that is not here; None where some can.
+
+    A kind whose code can be has ``check_compiles(code)``, which says why a kernel of
+    :meth:`Kind.compile` is refused, or gives None; and, where that needs more than Python's
+    packages, ``why_not_compiled()``.
+    """
+    if not hasattr(open_device(spec), "check_compiles"):
+        return "its code cannot be compiled without it"
+    try:
+        found: str | None = _ask(spec, "why_not_compiled", None)
+    except Exception as error:
+        return f"its compiler cannot be asked: {type(error).__name__}: {error}"
+    return found
+
+
+def check_compiles(device: Kind, code: bytes) -> str | None:
+    """Say why a device's compiler refuses a kernel's code; None where it does not."""
+    found: str | None = getattr(device, "check_compiles")(code)  # noqa: B009  not all have it
+    return found
+
+
+def _ask(spec: str, what: str, default: Any) -> Any:
+    function = getattr(open_device(spec), what, None)
+    return default if function is None else function()
+
+
+def why_missing(spec: str) -> str | None:
+    """Say why a device is not here; None where it is. Neither raises nor hangs.
+
+    What a probe of a driver raises is a reason, too: it is the driver that is not right.
+    """
+    try:
+        return open_device(spec).missing()
+    except Exception as error:
+        return f"its probe failed: {type(error).__name__}: {error}"

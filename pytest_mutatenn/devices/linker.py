@@ -49,6 +49,8 @@ def link(code: bytes, folder: Path) -> bytes:
             capture_output=True,
             text=True,
             check=False,
+            # of what the process that runs kernels has preloaded, the linker needs nothing
+            env={name: text for name, text in os.environ.items() if name != "LD_PRELOAD"},
         )
         if done.returncode:
             raise RuntimeError(f"{linker()[0]} refused a kernel: {done.stderr.strip()[-500:]}")
@@ -85,3 +87,16 @@ def code_of(binary: bytes) -> bytes:
         if about & _ALLOCATED:
             kept.append(binary[offset : offset + length])
     return b"".join(len(part).to_bytes(8, "little") + part for part in kept)
+
+
+def section(binary: bytes, name: str) -> bytes:
+    """Return a section of an object file or library by its name; nothing where it has none."""
+    if binary[:6] != b"\x7fELF\x02\x01":
+        return b""
+    *_, start, _, _, _, _, size, count, names = _HEADER.unpack_from(binary)
+    sections = [_SECTION.unpack_from(binary, start + i * size) for i in range(count)]
+    texts = binary[sections[names][4] :]
+    for name_at, _, _, _, offset, length, *_ in sections:
+        if texts[name_at:].partition(b"\0")[0].decode() == name:
+            return binary[offset : offset + length]
+    return b""

@@ -4,55 +4,155 @@ from __future__ import annotations
 
 import platform
 import tempfile
-from collections.abc import Callable
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.host import HOST
 from pytest_mutatenn.devices.linker import code_of, link
-from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.devices.native import Native
+from pytest_mutatenn.devices.processor import facts, features_missing, processor_level
+from pytest_mutatenn.devices.specs import pieces
+from pytest_mutatenn.errors import MutatennError, nearest
 
 if TYPE_CHECKING:
     from tvm.target import Target
     from tvm.tirx import PrimFunc
 
-# what each x86-64 level asks of a processor beyond the level before it (the psABI's table)
-_LEVELS = {
-    "x86-64-v2": ("sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"),
-    "x86-64-v3": ("avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
-    "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+_LEVELS = {"sse2": "x86-64", "avx2": "x86-64-v3", "avx512": "x86-64-v4"}
+_CHOICES = {
+    "opt-level": ("0", "1", "2", "3"),
+    "vector-width": ("128", "256", "512"),
 }
+_TAKES = "sse2, avx2, avx512, mcpu=, mattr=, fast-math, opt-level=, vector-width="
 
 
-class Device:
-    """``llvm``: the CPU this process runs on."""
+class Device(Native):
+    """``llvm``: the CPU this process runs on.
+
+    Parameters
+    ----------
+    options
+        ``sse2``, ``avx2`` or ``avx512`` (the x86-64 levels 1, 3 and 4), or ``mcpu=NAME`` and
+        ``mattr=+FEATURE,-FEATURE`` as LLVM calls them (``mcpu=native``: this processor's own
+        name); ``fast-math``; ``opt-level=0`` to ``3``, LLVM's own; ``vector-width=`` 128, 256 or
+        512 bits, of schedules and of code. Without any: code for this processor's x86-64 level.
+
+    Raises
+    ------
+    MutatennError
+        If an option is unknown, or its value is not one of those it can have.
+    """
 
     kind = "llvm"
-    forks = True
-    suffix = ".so"
-    memory = HOST
+    variants = tuple(_LEVELS)
 
-    def __init__(self, options: str) -> None:
-        if options:
+    def __init__(self, options: str = "") -> None:
+        self._options: dict[str, Any] = {}
+        attributes: list[str] = []
+        self._level = ""
+        last = ""
+        for piece in pieces(options):
+            key, equals, value = piece.partition("=")
+            if last == "mattr" and piece[0] in "+-" and not equals:
+                key, value = "mattr", piece
+            elif piece in _LEVELS or piece == "fast-math":
+                equals = "="
+            if key in _LEVELS:
+                self._set("mcpu", _LEVELS[key])
+                self._level = key
+            elif key == "mattr" and value[:1] in ("+", "-") and len(value) > 1:
+                attributes.append(value)
+            elif key == "mcpu" and value:
+                self._set("mcpu", value)
+            elif key in _CHOICES:
+                if value not in _CHOICES[key]:
+                    raise MutatennError(
+                        f"{key} is one of {', '.join(_CHOICES[key])}, not {value!r}."
+                    )
+                self._set(key, int(value))
+            elif piece == "fast-math":
+                self._set(key, True)
+            else:
+                known = (*_LEVELS, "mcpu", "mattr", "fast-math", *_CHOICES)
+                raise MutatennError(
+                    f"{piece!r} is no option of llvm.{nearest(key, known)} It takes {_TAKES}; "
+                    "mattr= takes features with + or - before them."
+                )
+            last = key
+        self._attributes = tuple(attributes)
+
+    def _set(self, key: str, value: Any) -> None:
+        if key in self._options:
+            raise MutatennError(f"{key} is given twice; sse2, avx2 and avx512 each set mcpu.")
+        self._options[key] = value
+
+    @property
+    def _asks(self) -> bool:
+        """Whether LLVM has to be asked about what the user named."""
+        return bool(self._attributes) or ("mcpu" in self._options and not self._level)
+
+    def check(self) -> None:
+        """See that LLVM knows the processor and the features, which TVM does not check.
+
+        Raises
+        ------
+        MutatennError
+            With the nearest name.
+        """
+        if not self._asks:
+            return
+        said = facts(self._options.get("mcpu", ""), self._attributes)
+        if said.cpu and said.cpu not in said.cpus:
             raise MutatennError(
-                f"--mutatenn-devices: the device llvm takes no options, got 'llvm:{options}'."
+                f"LLVM knows no processor {said.cpu!r} of this machine's kind."
+                f"{nearest(said.cpu, said.cpus)} It knows {', '.join(said.cpus)}."
             )
+        for text in self._attributes:
+            if text[1:] not in said.attributes:
+                raise MutatennError(
+                    f"LLVM knows no feature {text[1:]!r} of this machine's processors."
+                    f"{nearest(text[1:], said.attributes)}"
+                )
 
     def missing(self) -> str | None:
-        """Say why the device is not here; the host's CPU always is."""
-        return None
+        """Say what this processor lacks of the one that code is wanted for."""
+        if self._level:
+            if processor_level() == "generic":
+                return f"{self._level} is code for x86-64, and this is {platform.machine()}"
+            lacking = features_missing(_LEVELS[self._level])
+        elif self._asks:
+            lacking = list(facts(self._options.get("mcpu", ""), self._attributes).lacking)
+        else:
+            return None
+        if not lacking:
+            return None
+        return f"this processor has no {', '.join(lacking)}"
+
+    def about(self) -> str:
+        """What code it generates, in a phrase."""
+        cpu = self._options.get("mcpu", processor_level())
+        return " ".join(["code for", cpu, *self._attributes])
+
+    @cached_property
+    def _cpu(self) -> str:
+        """What LLVM calls the processor; empty for any of the machine's kind."""
+        name = self._options.get("mcpu")
+        if name == "native":
+            return facts("native", self._attributes).cpu
+        if name is None and not self._attributes:
+            name = processor_level()
+        return "" if name in (None, "generic") else str(name)
 
     def fingerprint(self) -> str:
         """The processor's level: kernels compiled for it compute the same everywhere it is."""
-        return f"{self.kind} {platform.machine()} {self._level()}"
-
-    def _level(self) -> str:
-        """The highest x86-64 level this processor has; the plain CPU on another machine."""
-        return processor_level()
+        named = {key: value for key, value in self._options.items() if key != "mcpu"}
+        parts = [f"{key}={value}" for key, value in sorted(named.items())]
+        return " ".join(
+            [self.kind, platform.machine(), self._cpu or "generic", *self._attributes, *parts]
+        )
 
     def target(self, *, fast_math: bool) -> Target:
-        """Return the LLVM target at this processor's level.
+        """Return the LLVM target at this processor's level, or as the options say.
 
         The level, and not the processor's own name, so that the code is the same on every machine
         of the level. LLVM's own optimisation stays low: above 1 it costs time and brings none. Nor
@@ -60,21 +160,25 @@ class Device:
         """
         from tvm.target import Target
 
+        self.check()
         config: dict[str, Any] = {
             "kind": "llvm",
             "opt-level": 1,
             "cl-opt": ["-unroll-threshold:uint=0", "-disable-lsr:bool=1"],
+            **self._options,
         }
-        level = self._level()
-        if level != "generic":
-            config["mcpu"] = level
+        config.pop("mcpu", None)
+        if self._cpu:
+            config["mcpu"] = self._cpu
+        if self._attributes:
+            config["mattr"] = list(self._attributes)
         if fast_math:
             config["fast-math"] = True
         target = Target(config)
         return target.with_host(target)
 
-    def open(self) -> None:
-        """Do nothing: kernels run in this process, in its own memory."""
+    def check_compiles(self, _code: bytes) -> None:
+        """Nothing: what LLVM has generated is compiled."""
 
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate an object file, and link it."""
@@ -88,62 +192,3 @@ class Device:
             module.write_to_file(str(path), "o")
             code = path.read_bytes()
             return code_of(code), link(code, Path(scratch))
-
-    def load(self, path: Path, *, guard: bool = False) -> Callable[..., Any]:
-        """Load a linked kernel."""
-        import tvm
-
-        from pytest_mutatenn.compiler.kernel import ENTRY
-
-        function = tvm.runtime.load_module(str(path))[ENTRY]
-        if not guard:
-            return function
-        from pytest_mutatenn.devices.memory import guard_workspace, poison_workspace
-
-        guard_workspace(path)
-        poison_stack = self._poison_stack
-
-        def guarded(*tensors: Any) -> None:
-            poison_stack()
-            poison_workspace()
-            function(*tensors)
-
-        return guarded
-
-    def arm(self, build: Callable[[PrimFunc], Path]) -> None:
-        """Build what guarded kernels need, before any child is forked."""
-        import numpy as np
-
-        from pytest_mutatenn.devices.stack import stack_poisoner
-
-        kernel = self.load(build(stack_poisoner()))
-        slot = HOST.copy(np.zeros(1, np.float32))
-
-        def poison_stack() -> None:
-            slot.array[0] = 0
-            kernel(slot.tensor)
-
-        self._poison_stack = poison_stack
-
-
-def _host_features(tvm: Any) -> list[str]:
-    """What LLVM says of this processor; nothing where it does not say."""
-    ask = tvm.get_global_func("tvm.codegen.llvm.GetHostCPUFeatures", allow_missing=True)
-    found = ask() if ask is not None else None
-    return [str(name) for name, has in dict(found).items() if int(has)] if found else []
-
-
-@cache
-def processor_level() -> str:
-    """The highest x86-64 level this processor has; ``generic`` on any other kind."""
-    import tvm
-
-    if platform.machine().lower() not in ("x86_64", "amd64"):
-        return "generic"
-    features = set(_host_features(tvm))
-    level = "x86-64"
-    for name, needed in _LEVELS.items():
-        if not features.issuperset(needed):
-            break
-        level = name
-    return level

@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
-from pytest_mutatenn.devices.slots import Slot
+from pytest_mutatenn.devices.slots import DeviceError, Slot
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
@@ -110,7 +110,7 @@ class Bench:
             if not arrays:
                 self._data[request["data"]] = data
         samples: list[int] = request["samples"]
-        slots = self._slots
+        slots, memory = self._slots, self.workshop.device.memory
         outputs = [np.empty((len(samples), *spec.shape), spec.dtype) for spec in program.outputs]
         stats = RunStats()
         seconds = [0.0] * len(program.steps)
@@ -123,11 +123,13 @@ class Bench:
                 try:
                     results = data.run.run(slots, sample, stats)
                 except Exception as error:
-                    if is_ours(error) or isinstance(error, MemoryError):
+                    if is_ours(error) or isinstance(error, MemoryError | DeviceError):
                         raise
                     return {"error": "raised", "message": last_line(error)}, {}
             else:
-                results = self._run_baseline(slots, sample, stats, data.activations, seconds)
+                # to wait for each step would slow down a device that works ahead
+                timed = seconds if not place or not memory.asynchronous else None
+                results = self._run_baseline(slots, sample, stats, data.activations, timed)
             for output, result in zip(outputs, results, strict=True):
                 output[place] = result
         elapsed = time.perf_counter() - start
@@ -164,6 +166,7 @@ class Bench:
 
     def _mutant_run(self, activations: Activations | None) -> MutantRun:
         assert self.mutant is not None
+        assert self.mutant.loaded is not None
         return MutantRun(
             self.workshop.run, self.mutant.loaded, activations, everything=self.everything
         )
@@ -174,7 +177,7 @@ class Bench:
         sample: int,
         stats: RunStats,
         activations: Activations | None,
-        seconds: list[float],
+        seconds: list[float] | None,
     ) -> list[np.ndarray]:
         program = self.workshop.baseline.program
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_mutatenn.errors import MutatennError
 
 OPT_LEVELS = (0, 1, 2, 3, 4)
 
+_SEPARATORS = r"[,\s]+"
 _CELL = re.compile(r"(?P<device>.+)-O(?P<level>[0-4])")
 
 
@@ -19,22 +20,33 @@ class Cell:
     Attributes
     ----------
     device
-        As the user typed it: ``llvm``.
+        As the user typed it: ``llvm``, ``llvm:avx2``, or a name of the user's own.
     opt_level
         0 to 4.
+    alias_of
+        For a name of the user's own: the kind and options that it stands for.
     """
 
     device: str
     opt_level: int
+    alias_of: str = field(default="", compare=False)
+
+    @property
+    def spec(self) -> str:
+        """Kind and options of the device."""
+        return self.alias_of or self.device
 
     @property
     def id(self) -> str:
-        """The cell in test ids: ``llvm-O2``."""
-        return f"{self.device}-O{self.opt_level}"
+        """The cell in test ids: ``llvm-O2``.
+
+        Commas, which separate ids and devices in options, are written as semicolons.
+        """
+        return f"{re.sub(_SEPARATORS, ';', self.device)}-O{self.opt_level}"
 
     @classmethod
     def parse(cls, text: str, option: str) -> Cell:
-        """Read ``llvm-O0``.
+        """Read ``llvm-O0``; what its device is, is not looked at.
 
         Raises
         ------

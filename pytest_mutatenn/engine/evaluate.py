@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
@@ -19,6 +19,7 @@ from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Child, Zygote
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
@@ -26,6 +27,9 @@ from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.registry import files_of
 from pytest_mutatenn.operators.sources import digest_of_sources
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _FORMAT = "by input"  # of a stored evaluation
 _MANY = 64  # inputs from which on the baseline is not run once more to keep its activations,
@@ -52,6 +56,8 @@ class Engine:
     incremental
         Whether work is spared: steps, inputs and results that are the baseline's or an earlier
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
+    compile_only
+        Whether the device is not here: code is compiled for it, and nothing is run.
     """
 
     model: ModelSource
@@ -65,10 +71,12 @@ class Engine:
     limits: Limits = field(default_factory=Limits)
     threads: int = 1
     incremental: bool = True
+    compile_only: bool = False
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
         self._zygote: Zygote | None = None
+        self._turn: BaseFileLock | None = None
         self.known_info: dict[str, Any] | None = None
         self._scratch: Path | None = None
         self._recipes: dict[str, Recipe] = {}
@@ -80,8 +88,9 @@ class Engine:
             host(),
             self.model.digest,
             repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
-            self.cell.id,
+            repr((self.cell.spec, self.cell.opt_level)),
             repr((self.disabled_passes, self.required_passes)),
+            "compiled only" if self.compile_only else "",
             plugins_version(),
         )
 
@@ -94,7 +103,7 @@ class Engine:
             order = {
                 "model": str(self.model.path),
                 "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "device": self.cell.device,
+                "device": self.cell.spec,
                 "opt_level": self.cell.opt_level,
                 "disabled_passes": self.disabled_passes,
                 "required_passes": self.required_passes,
@@ -102,6 +111,7 @@ class Engine:
                 "settings": self.settings,
                 "store": str(self.store.root),
                 "incremental": self.incremental,
+                "compile_only": self.compile_only,
             }
             self._zygote = Zygote(order, self.threads, self._scratch)
             # as it comes back from the store, so that a report is the same cold and warm
@@ -139,9 +149,20 @@ class Engine:
             self.store.remove(self._scratch)
             self._scratch = None
 
-    def fork(self, mutant: str | None = None) -> Child:
-        """Fork a child that can make and run one mutant, or run the baseline."""
-        return self.zygote().fork(self.limits.memory, mutant or "")
+    def fork(self, mutant: str | None = None, *, device: bool = True, fresh: bool = False) -> Child:
+        """Fork a child that can make and run one mutant, or run the baseline.
+
+        Without ``device`` it can only list mutants; ``fresh`` is of no other row's leavings.
+        """
+        zygote = self.zygote()
+        with self.turn() if device else contextlib.nullcontext():
+            return zygote.fork(self.limits.memory, mutant or "", device=device, fresh=fresh)
+
+    def turn(self) -> contextlib.AbstractContextManager[Any]:
+        """Hold the device, where workers take turns on it."""
+        if self._turn is None:
+            self._turn = turn(self.info["fingerprint"]) if self.info["exclusive"] else None
+        return self._turn or contextlib.nullcontext()
 
     # -- mutants ------------------------------------------------------------------------------
 
@@ -186,7 +207,7 @@ class Engine:
 
     def _list(self, request: Mapping[str, Any], key: str) -> dict[str, Any]:
         limit = self.limits.list_timeout
-        with contextlib.closing(self.fork()) as child:
+        with contextlib.closing(self.fork(device=False)) as child:
             reply = child.ask(request, seconds=limit)
         if isinstance(reply, Failure) and reply.outcome is Outcome.TIMED_OUT:
             files = ", ".join(map(str, self.operator_files)) or "none"
@@ -271,7 +292,15 @@ class Engine:
         *,
         keep: bool = False,
     ) -> Results:
-        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`."""
+        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`.
+
+        Raises
+        ------
+        MutatennError
+            If the device is not here.
+        """
+        if self.compile_only:
+            raise MutatennError(f"{self.cell.id} is compiled only: its device is not here.")
         key = self.result_key(mutant, digest, row)
         baseline = 0.0
         if mutant is not None:

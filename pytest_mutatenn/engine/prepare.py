@@ -20,6 +20,7 @@ from pytest_mutatenn.compiler.lower import (
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
 from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
+from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.workshop import DeviceKernel, Workshop
 from pytest_mutatenn.errors import MutatennError
@@ -43,20 +44,23 @@ class Prepared:
 
     Attributes
     ----------
-    loaded
-        Its program and kernels.
     digest
         Digest of its program.
     before, after
         The lines that change.
+    mutated
+        The kernels whose code is not the baseline's.
+    loaded
+        Its program and kernels; None where code is compiled and not run.
     undefined
         Which access of it is outside its buffer; empty where none is.
     """
 
-    loaded: Loaded
     digest: str
     before: list[str]
     after: list[str]
+    mutated: frozenset[str]
+    loaded: Loaded | None = None
     undefined: str = ""
 
 
@@ -169,7 +173,7 @@ def _compiled(
             else _compiler(workshop.compile, *changes.get(name, (name, None)), program)
         )
     prepared = _loaded(workshop, program, compiled, [b for b, _ in lines], [a for _, a in lines])
-    prepared.undefined = _undefined(workshop, program, changes, prepared.loaded.mutated)
+    prepared.undefined = _undefined(workshop, program, changes, prepared.mutated)
     return prepared
 
 
@@ -199,17 +203,33 @@ def _loaded(
     after: list[str],
 ) -> Prepared:
     code = {name: digest for name, (digest, _) in compiled.items()}
-    base = workshop.baseline
-    ours = {digest: base.kernels[name] for name, digest in base.code.items()}
+    base = workshop.baseline.code
+    there = set(base.values())
+    mutated = frozenset(name for name, digest in code.items() if digest not in there)
+    leaves = _leaves(workshop, program)
+    prepared = Prepared(program.digest(code, leaves), before, after, mutated)
+    if workshop.order.compile_only:
+        for name in sorted(mutated):
+            reason = workshop.why_refused(compiled[name][1])
+            if reason is not None:
+                raise Rejected(reason)
+        return prepared
+    ours = {digest: workshop.loaded.kernels[name] for name, digest in base.items()}
     shared = ours if workshop.order.incremental else {}
     kernels = {
-        name: shared.get(digest) or workshop.device.load(path, guard=True)
+        name: shared.get(digest) or _load(workshop, path)
         for name, (digest, path) in compiled.items()
     }
-    leaves = _leaves(workshop, program)
-    mutated = frozenset(name for name, digest in code.items() if digest not in ours)
-    loaded = Loaded(program, code, kernels, leaves, base.memory, mutated, sharing=True)
-    return Prepared(loaded, program.digest(code, leaves), before, after)
+    memory = workshop.loaded.memory
+    prepared.loaded = Loaded(program, code, kernels, leaves, memory, mutated, sharing=True)
+    return prepared
+
+
+def _load(workshop: Workshop, path: Path) -> Any:
+    try:
+        return workshop.device.load(path, guard=True)
+    except Refused as error:
+        raise Rejected(str(error)) from error
 
 
 def _leaves(workshop: Workshop, program: Program) -> Leaves:
@@ -230,6 +250,8 @@ def _compiler(function: Any, *args: Any) -> Any:
     """Call into the compiler with mutated IR; what TVM refuses is the mutant's fault."""
     try:
         return function(*args)
+    except Refused as error:
+        raise Rejected(str(error)) from error
     except OSError:
         raise  # the machine's: a full disk, a folder that is gone
     except Exception as error:

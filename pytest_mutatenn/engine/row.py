@@ -47,13 +47,14 @@ class Row:
         self._child: Child | None = None
         self._failure: Failure | None = None
         self._prepared = False
+        self._fresh = False  # whether only a process will do that has served no other row
         self._open: set[str] = set()  # the datasets that the child has mapped
 
     def _ask(self, request: Mapping[str, Any], *args: Any, **options: Any) -> Reply | Failure:
         if self._failure is not None:
             return self._failure
         if self._child is None:
-            self._child = self._engine.fork(self._mutant)
+            self._child = self._engine.fork(self._mutant, fresh=self._fresh)
         reply = self._child.ask(request, *args, **options)
         if isinstance(reply, Failure):
             self._failure = reply
@@ -63,6 +64,8 @@ class Row:
         """Make the mutant; a compiler that dies or hangs has refused it."""
         limit = self._engine.limits.compile_timeout
         reply = self._ask({"do": "prepare", "mutant": self._mutant}, seconds=limit)
+        if isinstance(reply, Failure) and self._starts_over(reply):
+            return self.prepare()
         if isinstance(reply, Failure):
             return Recipe(
                 "rejected",
@@ -75,6 +78,22 @@ class Row:
         for name in ("before", "after"):
             value[name] = tuple(value.get(name, ()))
         return Recipe(**value)
+
+    def _starts_over(self, failure: Failure) -> bool:
+        """Whether a failure may be the doing of a mutant that was served before in the process.
+
+        The row then starts over in a process of its own, and only what happens there counts. One
+        that hangs does not: the device was well, and as fast as ever, when the row began.
+        """
+        if failure.outcome is Outcome.TIMED_OUT or self._child is None or not self._child.used:
+            return False
+        self._fresh = True
+        self._forget()
+        return True
+
+    def _forget(self) -> None:
+        self._child, self._prepared, self._failure = None, False, None
+        self._open.clear()
 
     def ensure_prepared(self) -> Failure | None:
         """Make the mutant, if this child has not yet."""
@@ -121,12 +140,16 @@ class Row:
                 request["keep"] = [kept.offsets, kept.count]
                 fds.append(kept.memory.fd)
         mapped = sum(os.fstat(fd).st_size for fd in fds)
-        reply = self._ask(request, sent, fds=fds, seconds=allowed, mapped=mapped)
+        with self._engine.turn():
+            reply = self._ask(request, sent, fds=fds, seconds=allowed, mapped=mapped)
         if isinstance(reply, Failure):
             # other inputs get a child of their own: this answer says nothing of them
-            self._child, self._prepared, self._failure = None, False, None
-            self._open.clear()
-            return reply
+            again = self._starts_over(reply)
+            self._forget()
+            failed = self.ensure_prepared() if again and self._mutant is not None else None
+            if again and failed is None:
+                return self.run(arrays, digest, samples, allowed, kept)
+            return failed or reply
         if isinstance(arrays, SharedArrays):
             self._open.add(digest)
         value = reply.value

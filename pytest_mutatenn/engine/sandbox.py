@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.base import environment
+from pytest_mutatenn.devices.sanitizer import finding
 from pytest_mutatenn.engine import wire
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.errors import InternalError, MutatennError
@@ -67,14 +69,16 @@ class Zygote:
         self._children: list[Child] = []
         ours, theirs = socket.socketpair()
         self._errors = os.memfd_create("mutatenn-zygote")
-        environment = {
+        variables = {
             **{k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
             "TVM_NUM_THREADS": str(self.threads),
             # the same numbers on every run, even of what a mutant reads before it is written
             "PYTHONHASHSEED": "0",
             "MALLOC_PERTURB_": "85",
             "TMPDIR": str(self.scratch),
+            **environment(self.order["device"]),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            **_opencl_on_cpus(self.threads, Path(self.order["store"])),
         }
         with theirs:
             self._process = subprocess.Popen(
@@ -83,7 +87,7 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,
-                env=environment,
+                env=variables,
                 start_new_session=True,
             )
         self._sock = ours
@@ -114,8 +118,10 @@ class Zygote:
             _raise(reply)
         return dict(reply)
 
-    def fork(self, memory_limit: int, mutant: str = "") -> Child:
-        """Fork a child.
+    def fork(
+        self, memory_limit: int, mutant: str = "", *, device: bool = True, fresh: bool = False
+    ) -> Child:
+        """Fork a child, or have a server take its part.
 
         Parameters
         ----------
@@ -123,15 +129,30 @@ class Zygote:
             What the child may allocate beyond what the zygote has, in bytes.
         mutant
             The mutant that it will make, if it is to make one.
+        device
+            Whether it is to run anything.
+        fresh
+            Whether it must be a process that no other mutant has run in.
+
+        Raises
+        ------
+        MutatennError
+            If the device cannot be opened.
         """
         ours, theirs = socket.socketpair()
         errors = os.memfd_create("mutatenn-child")
         with theirs:
             reply = self._ask(
-                {"do": "fork", "memory_limit": memory_limit, "mutant": mutant},
+                {
+                    "do": "fork",
+                    "memory_limit": memory_limit,
+                    "mutant": mutant,
+                    "device": device,
+                    "fresh": fresh,
+                },
                 fds=[theirs.fileno(), errors],
             )
-        child = Child(self, reply["pid"], ours, errors, memory_limit)
+        child = Child(self, reply, ours, errors, memory_limit)
         self._children.append(child)
         return child
 
@@ -140,6 +161,15 @@ class Zygote:
         self._children.remove(child)
         with contextlib.suppress(wire.Closed):  # the next question will meet it
             wire.send(self._sock, {"do": "leave", "pid": pid})
+
+    def release(self, child: Child, pid: int, *, wait: bool) -> None:
+        """Give a server back that is well; with ``wait`` nothing of the row is left on return."""
+        self._children.remove(child)
+        if wait:
+            self._ask({"do": "release", "pid": pid, "wait": True})
+        else:
+            with contextlib.suppress(wire.Closed):  # the next question will meet it
+                wire.send(self._sock, {"do": "release", "pid": pid, "wait": False})
 
     def reap(self, child: Child, pid: int) -> dict[str, Any]:
         """Wait for a child that is ending; give its status and the most memory it had."""
@@ -163,13 +193,28 @@ class Zygote:
 
 
 class Child:
-    """One row's process."""
+    """One row's process.
+
+    Attributes
+    ----------
+    alive
+        Whether it can be asked.
+    used
+        Whether other rows had the process before.
+    """
 
     def __init__(
-        self, zygote: Zygote, pid: int, sock: socket.socket, errors: int, memory_limit: int
+        self,
+        zygote: Zygote,
+        process: Mapping[str, Any],
+        sock: socket.socket,
+        errors: int,
+        memory_limit: int,
     ) -> None:
         self._zygote = zygote
-        self._pid = pid
+        self._pid = pid = int(process["pid"])
+        self._server = bool(process["server"])
+        self.used = bool(process["used"])
         self._sock = sock
         self._errors = errors
         self._limit = _own_memory(pid) + memory_limit
@@ -222,6 +267,8 @@ class Child:
     def _error(self, value: Mapping[str, Any]) -> Failure:
         if value["error"] == "memory":
             return self._fail(Outcome.OUT_OF_MEMORY, value["message"])
+        if value["error"] == "fault":
+            return self._fail(Outcome.CRASHED, value["message"])
         if value["error"] == "raised":
             return self._fail(Outcome.RAISED, value["message"])
         self.close()
@@ -240,19 +287,27 @@ class Child:
             reason = f"its process {_status(status)}"
             if self._peak > self._nearly:
                 outcome, reason = Outcome.OUT_OF_MEMORY, f"{reason} at its memory limit"
+        if outcome is Outcome.CRASHED:
+            reason = finding(stderr) or reason
         return Failure(outcome, reason, stderr)
 
     def close(self, *, kill: bool = False, ended: bool = False, wait: bool = False) -> int:
         """End the process, and any that it started; give its wait status as an exit code.
 
         One that has ended by itself (``ended``) is given a moment, so that its status is its own.
-        One that is well is left to the zygote, unless it is to be gone on return (``wait``).
+        One that is well is left to the zygote, unless it is to be gone on return (``wait``). A
+        server that is well stays, without what the row had there.
         """
         if not self.alive:
             return 0
         self.alive = False
         self._sock.close()
-        if not (kill or ended or wait or self._busy):
+        well = not (kill or ended or self._busy)
+        if well and self._server:
+            os.close(self._errors)
+            self._zygote.release(self, self._pid, wait=wait)
+            return 0
+        if well and not wait:
             # it has answered, and waits for a question: nothing that it would do is of interest
             _kill_group(self._pid)
             os.close(self._errors)
@@ -265,6 +320,15 @@ class Child:
         reply = self._zygote.reap(self, self._pid)
         self._peak = reply["peak_kib"] * 1024
         return os.waitstatus_to_exitcode(reply["status"])
+
+
+def _opencl_on_cpus(threads: int, store: Path) -> dict[str, str]:
+    """What PoCL is told, the OpenCL driver for CPUs: its threads, and where it keeps programs."""
+    return {
+        "POCL_MAX_PTHREAD_COUNT": str(threads),
+        "POCL_CPU_MAX_CU_COUNT": str(threads),  # its name since PoCL 5
+        "POCL_CACHE_DIR": os.environ.get("POCL_CACHE_DIR", str(store / "pocl")),
+    }
 
 
 def _raise(reply: Mapping[str, Any]) -> None:

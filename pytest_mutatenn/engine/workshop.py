@@ -22,11 +22,12 @@ from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
 from pytest_mutatenn.compiler.weights import Weight, weights_of
-from pytest_mutatenn.devices.base import open_device
+from pytest_mutatenn.devices.base import check_compiles, open_device
+from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.executor import BaselineRun
 from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.store import Store
-from pytest_mutatenn.errors import InternalError
+from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.onnx_import import import_onnx
 from pytest_mutatenn.operators import catalogue
 
@@ -49,6 +50,8 @@ class Order:
         Folder of the store.
     incremental
         Whether work of the baseline or of another mutant may stand for a mutant's own.
+    compile_only
+        Whether the device is not here: code is compiled for it, and nothing is loaded or run.
     """
 
     model: str
@@ -61,6 +64,7 @@ class Order:
     settings: tuple[tuple[str, str, str], ...]
     store: str
     incremental: bool = True
+    compile_only: bool = False
 
 
 @dataclass
@@ -69,6 +73,28 @@ class Counters:
 
     kernels_compiled: int = 0
     kernels_reused: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """The baseline as code.
+
+    Attributes
+    ----------
+    program
+        The program.
+    code
+        Kernel name -> digest of its code.
+    files
+        Kernel name -> where to load it from.
+    leaves
+        Digests of weights and literals.
+    """
+
+    program: Program
+    code: Mapping[str, str]
+    files: Mapping[str, Path]
+    leaves: Leaves
 
 
 @dataclass(eq=False)
@@ -121,25 +147,75 @@ class Workshop:
         return weights_of(self.model)
 
     def load_baseline(self) -> None:
-        """Compile what the store does not have, load it, and run what depends on weights alone."""
+        """Compile the baseline and load it, in this process."""
+        self.compile_baseline()
+        self.open()
+
+    def compile_baseline(self) -> None:
+        """Lower the baseline and compile what the store does not have of it; no kernel is run."""
         program = self.lowering.baseline()
         leaves = Leaves.of_program(program)
         with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
             compiled = {name: self.compile(name, None, program) for name in program.kernels}
-            self.device.arm(self._build_tool)
-        self.baseline = Loaded(
+        self.baseline = Compiled(
             program,
             {name: code for name, (code, _) in compiled.items()},
-            {name: self.device.load(path) for name, (_, path) in compiled.items()},
+            {name: path for name, (_, path) in compiled.items()},
             leaves,
-            self.device.memory,
         )
         self.digest = program.digest(self.baseline.code, leaves)
         if self.order.incremental:
             self._codes = {func: self.baseline.code[name] for name, func in program.kernels.items()}
-        self.run = BaselineRun(self.baseline)
-        self.run.ready()
         self.lowering.ready()  # every child would compute it anew
+
+    def refused(self) -> dict[str, str]:
+        """Layer -> why the device's compiler refuses a kernel of the unmutated network."""
+        found = {}
+        for name, path in self.baseline.files.items():
+            reason = self.why_refused(path)
+            if reason is not None:
+                step = next(s for s in self.baseline.program.steps if s.kernel == name)
+                found[step.name] = reason
+        return found
+
+    def why_refused(self, file: Path) -> str | None:
+        """Say why the device's compiler refuses a kernel; None where it does not."""
+        key = combine(file.name, self.device.fingerprint())
+        known = self.store.get_json("compiles", key)
+        if known is None:
+            reason = check_compiles(self.device, file.read_bytes())
+            known = {"reason": reason}
+            self.store.put_json("compiles", key, known)
+        found: str | None = known["reason"]
+        return found
+
+    def open(self) -> None:
+        """Open the device, load the baseline and run what depends on weights alone.
+
+        Raises
+        ------
+        MutatennError
+            If the device cannot be opened, or refuses a kernel of the unmutated network.
+        """
+        self.device.open()
+        with self.store.lock(combine("tools", str(self.target))[:32]):
+            self.device.arm(self._build_tool)
+        program = self.baseline.program
+        kernels = {}
+        for name, path in self.baseline.files.items():
+            try:
+                kernels[name] = self.device.load(path)
+            except Refused as error:
+                step = next(step for step in program.steps if step.kernel == name)
+                raise MutatennError(
+                    f"The device {self.order.device} refuses a kernel of the unmutated network, "
+                    f"that of {step.name}: {error}."
+                ) from error
+        self.loaded = Loaded(
+            program, self.baseline.code, kernels, self.baseline.leaves, self.device.memory
+        )
+        self.run = BaselineRun(self.loaded)
+        self.run.ready()
         # a collection in a child would touch, and so copy, all that it shares with this process
         gc.collect()
         gc.freeze()

@@ -10,18 +10,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import resource
 import signal
 import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Set
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_mutatenn.engine import wire
+from pytest_mutatenn.engine.failures import describe
+from pytest_mutatenn.engine.servers import Servers, StartError
 from pytest_mutatenn.errors import InternalError, MutatennError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_FILE_LIMIT = 256 << 20
 
 
 _ADDR_NO_RANDOMIZE = 0x0040000
@@ -85,21 +84,6 @@ def _children() -> list[int]:
         return []
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """An error as plain data: whose it is, and what it says."""
-    if isinstance(error, MutatennError):
-        return {"error": "user", "message": str(error)}
-    if isinstance(error, MemoryError) or "bad_alloc" in str(error):
-        return {"error": "memory", "message": "an allocation failed"}
-    if isinstance(error, OSError):
-        message = (
-            f"The system refused a process that makes mutants something: {error}. Is the store "
-            "(--mutatenn-cache-dir) there, its disk not full, and was it left alone meanwhile?"
-        )
-        return {"error": "user", "message": message}
-    return {"error": "internal", "message": "".join(traceback.format_exception(error))}
-
-
 def main(fd: int) -> None:
     """Serve pytest's process until it closes the socket."""
     die_with_parent()
@@ -120,17 +104,21 @@ def _load(sock: socket.socket) -> Workshop | None:
     number = order.pop("number")
     start = time.perf_counter()
     try:
-        import numpy.random  # noqa: F401  a child would import it anew, and what Bench needs
+        import numpy.random  # noqa: F401  a child would import it anew, and what it serves with
 
-        from pytest_mutatenn.engine import bench  # noqa: F401
+        from pytest_mutatenn.engine import serving  # noqa: F401
         from pytest_mutatenn.engine.workshop import Order, Workshop
 
         workshop = Workshop(Order(**order))
         reason = workshop.device.missing()
-        if reason is not None:
+        only = workshop.order.compile_only
+        if reason is not None and not only:
             wire.send(sock, {"missing": reason, "number": number})
             return None
-        _in_a_thread(workshop.load_baseline)
+        # a device that does not survive a fork is opened after it
+        loads = workshop.device.forks and not only
+        _in_a_thread(workshop.load_baseline if loads else workshop.compile_baseline)
+        refused = workshop.refused() if only else {}
     except Exception as error:
         wire.send(sock, {**describe(error), "number": number})
         return None
@@ -142,6 +130,8 @@ def _load(sock: socket.socket) -> Workshop | None:
             "digest": workshop.digest,
             "fingerprint": workshop.device.fingerprint(),
             "target": str(workshop.target),
+            "exclusive": workshop.device.exclusive,
+            "refused": refused,
             "inputs": [asdict(spec) for spec in workshop.model.inputs],
             "outputs": [asdict(spec) for spec in workshop.model.outputs],
             "steps": [
@@ -193,6 +183,16 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
     left: set[int] = set()  # were killed, and take their time
     zygote = os.getpid()
 
+    def fork(become: Callable[[], NoReturn]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            sock.close()
+            die_with_parent(zygote)
+            become()
+        return pid
+
+    servers = Servers(workshop, children, fork)
+
     def reap_left() -> None:
         for pid in list(left):
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
@@ -202,77 +202,61 @@ def _serve(sock: socket.socket, workshop: Workshop) -> None:
     while True:
         request, _, fds = wire.receive(sock, watch=reap_left)
         if request["do"] == "fork":
-            child, errors = fds
-            with contextlib.suppress(Exception):  # the child will meet it, and say so
-                workshop.expect(request["mutant"])
-            pid = os.fork()
-            if pid == 0:
-                sock.close()
-                die_with_parent(zygote)
-                _child(child, errors, workshop, request)
-            os.close(child)
+            row, errors = fds
+            try:
+                reply = _fork(workshop, servers, fork, request, row, errors)
+            except StartError as error:
+                reply = error.reply
+            except MutatennError as error:
+                reply = describe(error)
+            os.close(row)
             os.close(errors)
-            children.add(pid)
-            wire.send(sock, {"pid": pid, "number": request["number"]})
+            children.update([reply["pid"]] if "pid" in reply else [])
+            wire.send(sock, {**reply, "number": request["number"]})
+        elif request["do"] == "release":
+            servers.release(request["pid"], wait=request["wait"])
+            if request["wait"]:
+                wire.send(sock, {"number": request["number"]})
         elif request["do"] == "leave":
             left.add(request["pid"])
         elif request["do"] == "reap":
+            servers.forget(request["pid"])
             reply = _reap(request["pid"], children)
             wire.send(sock, {**reply, "number": request["number"]})
         else:
             raise InternalError(f"unknown request {request!r}")
 
 
-def _reap(pid: int, children: set[int]) -> dict[str, int]:
+def _fork(
+    workshop: Workshop,
+    servers: Servers,
+    fork: Callable[[Callable[[], NoReturn]], int],
+    request: dict[str, Any],
+    row: int,
+    errors: int,
+) -> dict[str, Any]:
+    """Give a row a process: one of its own, or a server where the device does not survive a fork.
+
+    Nothing of the device is asked of a process that only lists mutants.
+    """
+    from pytest_mutatenn.engine.serving import serve_row
+
+    limit = request["memory_limit"]
+    if request["device"] and not (workshop.device.forks or workshop.order.compile_only):
+        server = servers.assign(row, errors, limit, fresh=request["fresh"])
+        return {"pid": server.pid, "server": True, "used": server.rows > 1}
+    with contextlib.suppress(Exception):  # the child will meet it, and say so
+        workshop.expect(request["mutant"])
+    pid = fork(lambda: serve_row(row, errors, workshop, limit))
+    return {"pid": pid, "server": False, "used": False}
+
+
+def _reap(pid: int, children: set[int]) -> dict[str, Any]:
     """Wait for a child that is ending, and end what it has left behind."""
     _, status, usage = os.wait4(pid, 0)
     children.discard(pid)
     kill_orphans(children)
     return {"status": status, "peak_kib": usage.ru_maxrss}
-
-
-def _child(fd: int, errors: int, workshop: Workshop, request: dict[str, Any]) -> NoReturn:
-    """Become the child of one row: serve it until its socket closes, then exit."""
-    code = 70
-    try:
-        os.setsid()
-        pid = os.getpid()
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(errors, 1)
-        os.dup2(errors, 2)
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT, _FILE_LIMIT))
-        limit = _address_space() + request["memory_limit"]
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-        from pytest_mutatenn.engine.bench import Bench
-
-        sock = socket.socket(fileno=fd)
-        bench = Bench(workshop)
-        with contextlib.suppress(wire.Closed):
-            while True:
-                message, arrays, fds = wire.receive(sock)
-                # what it is given to map is not what it allocates
-                limit += sum(os.fstat(fd).st_size for fd in fds)
-                resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-                try:
-                    reply, out = bench.do(message, arrays, fds)
-                except Exception as error:
-                    reply, out = describe(error), {}
-                if os.getpid() != pid:
-                    break  # a kernel that forks comes back twice: only one answers
-                wire.send(sock, reply, out)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def _address_space() -> int:
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class Judge:
                 key = part["model"], part["cell"], part["mutant"]
                 self._compared.setdefault(key, []).append(part)
             if row["mutant"] is None:
-                passed = row["result"] == "passed"
+                passed = row["result"] in ("passed", "compiled")
                 self._green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
                 for cell in row.get("cells", ()):
                     there = self._green.setdefault((row["model"], cell), {})

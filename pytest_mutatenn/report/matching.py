@@ -134,6 +134,7 @@ def _results_of(record: Mapping[str, Any]) -> dict[str, str]:
             "outcome"
         ]
         for entry in record["baseline"]
+        if entry["outcome"] not in ("skipped", "compiled")
     }
     for mutant in record["mutants"]:
         for cell, there in mutant["cells"].items():

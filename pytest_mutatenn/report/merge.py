@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_mutatenn.analysis.differential import compare_best
@@ -44,8 +44,13 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "schema": SCHEMA,
         "run": _run(records),
         "models": _models(records),
-        "cells": _union(records, "cells", ("id",)),
-        "baseline": _union(records, "baseline", ("model", "cell", "test")),
+        "cells": _union(records, "cells", ("id",), lambda cell: not cell["available"]),
+        "baseline": _union(
+            records,
+            "baseline",
+            ("model", "cell", "test"),
+            lambda entry: entry["outcome"] in ("skipped", "compiled"),
+        ),
         "checks": _union(records, "checks", ("model", "cell", "id")),
         "plans": plans,
         "mutants": mutants,
@@ -81,12 +86,19 @@ def _run(records: Records) -> dict[str, Any]:
     }
 
 
-def _union(records: Records, part: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Entries of all reports, sorted by their keys; of equal keys the first."""
+def _union(
+    records: Records,
+    part: str,
+    keys: Sequence[str],
+    lesser: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+) -> list[dict[str, Any]]:
+    """Entries of all reports, sorted by their keys; of equal keys the first that is no lesser."""
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in records:
         for entry in record[part]:
-            found.setdefault(tuple(entry[key] for key in keys), entry)
+            known = found.setdefault(tuple(entry[key] for key in keys), entry)
+            if lesser(known) and not lesser(entry):
+                found[tuple(entry[key] for key in keys)] = entry
     return [found[key] for key in sorted(found)]
 
 

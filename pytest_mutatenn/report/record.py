@@ -205,6 +205,9 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
         for (other, cell), sampled_out in left_out.items():
             if other == model and cell not in record["cells"] and everywhere:
                 record["cells"][cell] = absent_here(sampled_out=mutant in sampled_out)
+        for cell, told in gathered.cells.items():
+            if not told["available"] and cell not in record["cells"] and everywhere:
+                record["cells"][cell] = _no_device(told["reason"])
         cells = record["cells"] = dict(sorted(record["cells"].items()))
         scored = {v["alone"] for v in cells.values() if Verdict[v["alone"]].scored}
         record["divergent"] = len(scored) > 1
@@ -330,6 +333,11 @@ def absent_here(*, sampled_out: bool | None) -> dict[str, Any]:
         here = "sampled out in this cell"
         reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
+    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+
+
+def _no_device(reason: str) -> dict[str, Any]:
+    empty = Judgement(Verdict.SKIPPED, f"no such device: {reason}")
     return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
 
 

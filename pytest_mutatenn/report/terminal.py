@@ -31,6 +31,7 @@ def write_summary(
     verbose
         Show every survivor.
     """
+    _devices(record, line)
     if not record["mutants"]:
         _baseline(record, line)
         write_differences(record, line, verbose=verbose)
@@ -47,10 +48,21 @@ def write_summary(
         line(f"WARNING: {text}", yellow=True)
 
 
+def _devices(record: Mapping[str, Any], line: Write) -> None:
+    """The cells whose device is not here."""
+    compiled = {e["cell"] for e in record["baseline"] if e["outcome"] == "compiled"}
+    for cell in record["cells"]:
+        if not cell["available"]:
+            what = "compiled only" if cell["id"] in compiled else "skipped"
+            line(f"{cell['id']} {what}, no such device: {cell['reason']}", yellow=True)
+
+
 def _baseline(record: Mapping[str, Any], line: Write) -> None:
     cells: dict[str, list[bool]] = {}
+    away = {cell["id"] for cell in record["cells"] if not cell["available"]}
     for entry in record["baseline"]:
-        cells.setdefault(entry["cell"], []).append(entry["outcome"] == "passed")
+        if entry["cell"] not in away:
+            cells.setdefault(entry["cell"], []).append(entry["outcome"] == "passed")
     for cell, passed in cells.items():
         text = f"{cell}: {sum(passed)} of {count_of(len(passed), 'test')} passed on the baseline"
         line(text, green=all(passed), red=not all(passed))

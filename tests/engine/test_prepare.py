@@ -2,8 +2,8 @@
 
 import pytest
 
+from pytest_mutatenn.engine.failures import describe
 from pytest_mutatenn.engine.prepare import Rejected, _compiler
-from pytest_mutatenn.engine.zygote import describe
 
 
 def test_what_the_compiler_raises_is_its_refusal():

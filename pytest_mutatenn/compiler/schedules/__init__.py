@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from tvm.s_tir.analysis import verify_well_formed
 from tvm.target import Target
 from tvm.tirx import PrimFunc
@@ -14,12 +12,14 @@ from pytest_mutatenn.compiler.schedules.convolution import convolution
 from pytest_mutatenn.compiler.schedules.depthwise import depthwise
 from pytest_mutatenn.compiler.schedules.direct import direct_convolution
 from pytest_mutatenn.compiler.schedules.elementwise import elementwise
-from pytest_mutatenn.compiler.schedules.gpu import bind_threads
+from pytest_mutatenn.compiler.schedules.gpu import GPU_RULES
+from pytest_mutatenn.compiler.schedules.gpu_bound import bind_nests
 from pytest_mutatenn.compiler.schedules.reduction import reduction
 from pytest_mutatenn.compiler.schedules.structure import is_regular
 
 __all__ = [
     "CPU_RULES",
+    "GPU_RULES",
     "Kernel",
     "Rule",
     "convolution",
@@ -48,7 +48,8 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
     func
         A kernel after fusion, a mutant's included.
     opt
-        The opt level; below the level of ``Schedule``, a CPU kernel comes back as it is.
+        The opt level; below the level of ``Schedule``, a CPU kernel comes back as it is, and a
+        GPU kernel is bound to threads and nothing more.
     target
         What the kernel is for.
 
@@ -57,14 +58,9 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
     PrimFunc
         A kernel of the same parameters and attributes that computes the same.
     """
-    if "gpu" in target.keys:
-        # needed to run at all, so it is not a matter of the opt level
-        with suppress(Exception):
-            return func.with_body(bind_threads(func, target).body)
-        return func
-    if not opt.includes("Schedule") or not is_regular(func):
-        return func
-    for rule in CPU_RULES:
+    on_gpu = "gpu" in target.keys
+    rules = GPU_RULES if on_gpu else CPU_RULES
+    for rule in rules if opt.includes("Schedule") and is_regular(func) else ():
         # a rule meets mutants nobody has foreseen, and whatever it raises means only that it
         # does not apply; it worked on a copy
         try:
@@ -74,4 +70,5 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
             continue
         if kernel is not None and verify_well_formed(kernel.func, assert_mode=False):
             return func.with_body(kernel.func.body)
-    return func
+    # threads are needed to run there at all, so they are not a matter of the opt level
+    return func.with_body(bind_nests(func, target).body) if on_gpu else func

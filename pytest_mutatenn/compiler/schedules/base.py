@@ -77,8 +77,11 @@ class Kernel:
 
     def is_reduction(self, block: Block) -> bool:
         """Tell whether a block reduces over any axis."""
-        axes = self.schedule.get(block).iter_vars
-        return any(int(axis.iter_type) == IterVar.CommReduce for axis in axes)
+        return any(map(self.is_reduced, self.schedule.get(block).iter_vars))
+
+    def is_reduced(self, axis: IterVar) -> bool:
+        """Tell whether an axis of a block is one it reduces over."""
+        return int(axis.iter_type) == IterVar.CommReduce
 
     def only_reduction(self) -> Block | None:
         """Return the kernel's reduction; None where it has none, or several."""

@@ -1,23 +1,12 @@
-"""GPU targets: every kernel bound to threads, or it could not run there at all."""
+"""Schedules for GPUs, and for CPUs under OpenCL: the rules and the order they are asked in."""
 
 from __future__ import annotations
 
-from tvm.s_tir import Schedule, dlight
-from tvm.target import Target
-from tvm.tirx import PrimFunc
+from pytest_mutatenn.compiler.schedules.base import Rule
+from pytest_mutatenn.compiler.schedules.gpu_direct import one_thread_an_element
+from pytest_mutatenn.compiler.schedules.gpu_tiled import tiled
 
-__all__ = ["bind_threads"]
+__all__ = ["GPU_RULES"]
 
-
-def bind_threads(func: PrimFunc, target: Target) -> PrimFunc:
-    """Bind a kernel's outer loops to blocks and threads, by TVM's own fallback rule.
-
-    Raises
-    ------
-    Exception
-        Whatever TVM raises on a kernel it cannot bind.
-    """
-    schedule = dlight.gpu.Fallback().apply(func, target, False)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"{func} has no schedule for {target}")
-    return next(iter(schedule.mod.functions.values()))
+GPU_RULES: tuple[Rule, ...] = (tiled, one_thread_an_element)
+"""The rules for OpenCL and CUDA, the particular before the general. The first answer wins."""

@@ -17,7 +17,7 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm.tirx import IterVar, PrimFunc
 from tvm_ffi.structural import structural_walk
 
-__all__ = ["is_regular", "loads_of", "reads_own_element"]
+__all__ = ["is_regular", "loads_of", "nests_of", "reads_own_element"]
 
 
 def is_regular(func: PrimFunc) -> bool:
@@ -29,10 +29,15 @@ def is_regular(func: PrimFunc) -> bool:
     root = func.body
     if not isinstance(root, SBlockRealize) or root.block.match_buffers:
         return False
-    nests = list(_nests(root.block.body, ()))
+    nests = list(nests_of(func))
     return bool(nests) and all(
         realize is not None and _is_regular_nest(loops, realize) for loops, realize in nests
     )
+
+
+def nests_of(func: PrimFunc) -> Iterator[tuple[tuple[tirx.For, ...], SBlockRealize | None]]:
+    """Yield the blocks of a kernel with the loops around each; None for anything else."""
+    yield from _nests(func.body.block.body, ())
 
 
 def _nests(

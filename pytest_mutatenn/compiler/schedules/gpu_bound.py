@@ -1,0 +1,181 @@
+"""Any kernel on a GPU: each of its loop nests a launch, the iterations that may be apart, apart.
+
+This is what runs where no rule applies, and below the opt level at which kernels are scheduled at
+all. A mutant's nest may read what it wrote in an earlier iteration, or write out of line; its
+iterations then stay in their order, on one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tvm import tirx
+from tvm.ir import Range, prim
+from tvm.ir.expr import Var
+from tvm.s_tir import SBlockRealize, ScheduleError
+from tvm.target import Target
+from tvm.tirx import BufferStore, ForKind, IterVar, PrimFunc
+
+from pytest_mutatenn.compiler.schedules.base import Kernel, Loop
+from pytest_mutatenn.compiler.schedules.structure import loads_of, nests_of
+
+__all__ = ["bind_nests", "bind_threads", "thread_limit"]
+
+_THREADS = 256
+_THREAD_INDEX = 1  # the type of an axis that is bound to threads
+
+
+def thread_limit(target: Target | None = None) -> int:
+    """How many threads a work group is given on a target, the current one by default."""
+    target = target or Target.current(allow_none=True)
+    allowed = target.attrs.get("max_num_threads", _THREADS) if target is not None else _THREADS
+    return min(_THREADS, int(allowed))
+
+
+def bind_threads(kernel: Kernel, loops: Sequence[Loop], threads: int) -> Loop:
+    """Fuse loops and bind them: the inner part to threads, the outer to work groups.
+
+    Returns
+    -------
+    Loop
+        The one bound to threads.
+    """
+    schedule = kernel.schedule
+    whole = schedule.fuse(*loops) if len(loops) > 1 else loops[0]
+    groups, thread = schedule.split(whole, [None, min(threads, kernel.extent(whole))])
+    schedule.bind(groups, "blockIdx.x")
+    schedule.bind(thread, "threadIdx.x")
+    return thread
+
+
+def bind_nests(func: PrimFunc, target: Target) -> PrimFunc:
+    """Bind each loop nest of a kernel to threads, whatever the kernel is.
+
+    Returns
+    -------
+    PrimFunc
+        It computes the same, bit for bit.
+    """
+    found = list(nests_of(func))
+    if any(realize is None for _, realize in found):
+        return _in_order(func, range(len(found)), whole=True)
+    kernel = Kernel(func)
+    serial = []
+    # a primitive that fails may have changed the kernel: what is left of it is not used
+    for number, (block, (loops, realize)) in enumerate(zip(kernel.blocks(), found, strict=True)):
+        assert realize is not None
+        apart = _independent(loops, realize)
+        if not apart:
+            serial.append(number)
+            continue
+        try:
+            handles = kernel.schedule.get_loops(block)
+            chosen = [handle for i, handle in enumerate(handles) if i in apart]
+            if sorted(apart) != list(range(len(apart))):
+                rest = [handle for i, handle in enumerate(handles) if i not in apart]
+                kernel.schedule.reorder(*chosen, *rest)
+            bind_threads(kernel, chosen, thread_limit(target))
+        except ScheduleError:
+            return _in_order(func, range(len(found)), whole=False)
+    return _in_order(kernel.func, serial, whole=False)
+
+
+def _independent(loops: Sequence[tirx.For], realize: SBlockRealize) -> set[int]:
+    """Numbers of the loops whose iterations neither see nor overwrite each other's results.
+
+    Such a loop is the only one to choose a dimension of what is stored, and stays inside that
+    dimension; and what the nest reads of its own result, it reads at the same place.
+    """
+    block = realize.block
+    store = block.body
+    if not isinstance(store, BufferStore) or block.match_buffers or block.alloc_buffers:
+        return set()
+    if not _is_integer(realize.predicate, 1):
+        return set()
+    loop_of: dict[int, int] = {}  # dimension -> the loop that chooses it
+    for place, (index, extent) in enumerate(zip(store.indices, store.buffer.shape, strict=True)):
+        if isinstance(index, prim.IntImm) and 0 <= int(index) < int(extent):
+            continue
+        number = _loop_of(index, loops, realize)
+        if number is None or not _is_inside(loops[number], extent):
+            return set()
+        loop_of[place] = number
+    if block.init is not None:
+        if not isinstance(block.init, BufferStore) or not block.init.buffer.same_as(store.buffer):
+            return set()
+        if not _same_place(block.init.indices, store.indices, range(len(store.indices))):
+            return set()
+    values = [store.value, *([block.init.value] if block.init is not None else [])]
+    for value in values:
+        for load in loads_of(value, store.buffer):
+            loop_of = {
+                place: number
+                for place, number in loop_of.items()
+                if _same_place(load.indices, store.indices, [place])
+            }
+    return set(loop_of.values())
+
+
+def _loop_of(index: Any, loops: Sequence[tirx.For], realize: SBlockRealize) -> int | None:
+    """The loop whose variable, as an axis of the block, an index is."""
+    for axis, value in zip(realize.block.iter_vars, realize.iter_values, strict=True):
+        if axis.var.same_as(index):
+            for number, loop in enumerate(loops):
+                if loop.loop_var.same_as(value):
+                    return number
+    return None
+
+
+def _is_inside(loop: tirx.For, extent: Any) -> bool:
+    return (
+        _is_integer(loop.min, 0)
+        and loop.kind == ForKind.SERIAL
+        and loop.step is None
+        and isinstance(loop.extent, prim.IntImm)
+        and 0 < int(loop.extent) <= int(extent)
+    )
+
+
+def _is_integer(expr: Any, number: int) -> bool:
+    return isinstance(expr, prim.IntImm) and int(expr) == number
+
+
+def _same_place(ours: Sequence[Any], theirs: Sequence[Any], places: Sequence[int]) -> bool:
+    return all(ours[place].same_as(theirs[place]) for place in places)
+
+
+def _in_order(func: PrimFunc, numbers: Sequence[int], *, whole: bool) -> PrimFunc:
+    """Put some of a kernel's nests on one thread each, or the whole of it on one."""
+    if not whole and not numbers:
+        return func
+    root = func.body
+    body = root.block.body
+    if whole:
+        body = _on_one_thread(body)
+    else:
+        parts = list(body.seq) if isinstance(body, tirx.SeqStmt) else [body]
+        for number in numbers:
+            parts[number] = _on_one_thread(parts[number])
+        body = tirx.SeqStmt(parts) if len(parts) > 1 else parts[0]
+    block = root.block
+    block = type(block)(
+        block.iter_vars,
+        block.reads,
+        block.writes,
+        block.name_hint,
+        body,
+        block.init,
+        block.alloc_buffers,
+        block.match_buffers,
+        block.annotations,
+    )
+    return func.with_body(SBlockRealize(root.iter_values, root.predicate, block))
+
+
+def _on_one_thread(body: Any) -> Any:
+    for tag in ("threadIdx.x", "blockIdx.x"):
+        zero, one = tirx.const(0, "int32"), tirx.const(1, "int32")
+        axis = IterVar(Range(zero, one), Var(tag, "int32"), _THREAD_INDEX, tag)
+        body = tirx.For(Var(tag, "int32"), zero, one, ForKind.THREAD_BINDING, body, axis)
+    return body
