@@ -8,7 +8,7 @@ from typing import NamedTuple
 _CELL = r"[\w.:;=+/]+-O[0-4]"
 # cell, or cells, and mutant; what the user's own parameters add before or behind is no part of it
 _ROW = re.compile(
-    rf"(?P<cell>{_CELL}(?:~[^~\[\]]+?-O[0-4])*)-(?:(?P<check>baseline|identity|canary)|"
+    rf"(?P<cell>{_CELL}(?:(?:~\d+)?~[^~\[\]]+?-O[0-4])*)-(?:(?P<check>baseline|identity|canary)|"
     r"(?:graph|kernel|device|weights)\.\w+@(?P<kernel>\w+?)(?:__\d+)?(?![\w])[\w.@#:+~]*)"
 )
 

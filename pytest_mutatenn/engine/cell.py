@@ -75,5 +75,9 @@ class CellGroup:
 
     @property
     def id(self) -> str:
-        """The group in test ids and reports: ``llvm-O0~llvm-O2``."""
-        return "~".join(cell.id for cell in self.cells)
+        """The group in test ids and reports: ``llvm-O0~llvm-O2``.
+
+        Of more than three cells the first, how many lie between, and the last: ``llvm-O0~4~c-O3``.
+        """
+        ids = [cell.id for cell in self.cells]
+        return "~".join(ids if len(ids) <= 3 else [ids[0], str(len(ids) - 2), ids[-1]])

@@ -12,7 +12,7 @@ from pytest_mutatenn.report.divergence import write_divergent
 from pytest_mutatenn.report.latencies import write_latencies
 from pytest_mutatenn.report.words import Write, count_of, cut, more
 
-_SHOWN_SURVIVORS = 10
+_SHOWN = 10
 
 
 def write_summary(
@@ -38,7 +38,7 @@ def write_summary(
         write_latencies(record, line)
         return
     _checks(record, line)
-    _table(record, line, titles)
+    _table(record, line, titles, verbose=verbose)
     write_differences(record, line, verbose=verbose)
     write_latencies(record, line)
     write_divergent(record, line, verbose=verbose)
@@ -84,7 +84,9 @@ def _checks(record: Mapping[str, Any], line: Write) -> None:
             )
 
 
-def _table(record: Mapping[str, Any], line: Write, titles: Mapping[str, str]) -> None:
+def _table(
+    record: Mapping[str, Any], line: Write, titles: Mapping[str, str], *, verbose: bool
+) -> None:
     parts = [
         (titles.get(name, name), found)
         for name, found in sorted(
@@ -103,13 +105,20 @@ def _table(record: Mapping[str, Any], line: Write, titles: Mapping[str, str]) ->
     line("")
     overall = record["score"]["overall"]
     line(_score_line("mutation score", overall, width), bold=True)
-    groups = record["score"]["by_group"]
-    if groups:
-        line("")
-        line("of those that the tests of one cell left, by the tests that compare cells:")
-        width = max(map(len, groups))
-        for name, found in groups.items():
-            line(_score_line(name, found, width))
+    _groups(record["score"]["by_group"], line, verbose=verbose)
+
+
+def _groups(groups: Mapping[str, Any], line: Write, *, verbose: bool) -> None:
+    if not groups:
+        return
+    line("")
+    line("of what the tests of one cell left, by the tests that compare cells:")
+    width = max(map(len, groups))
+    most_first = sorted(groups.items(), key=lambda item: -item[1]["detected"])
+    for name, found in most_first if verbose else most_first[:_SHOWN]:
+        line(_score_line(name, found, width))
+    if not verbose:
+        more(line, len(groups) - _SHOWN)
 
 
 def _rank(titles: Mapping[str, str], name: str) -> tuple[int, str]:
@@ -137,7 +146,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
     everywhere = sum(len(cells) for _, cells in found)
     where = f" ({everywhere} times, over all cells)" if everywhere > len(found) else ""
     line(f"{count_of(len(found), 'mutant')} survived{where}:", bold=True)
-    limit = len(found) if verbose else _SHOWN_SURVIVORS
+    limit = len(found) if verbose else _SHOWN
     for mutant, cells in _spread(found, limit):
         there = mutant["cells"][cells[0]]
         own = len(cells) == 1 and mutant["id"].endswith(f"@{cells[0]}")
