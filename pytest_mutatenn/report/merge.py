@@ -65,7 +65,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
     }
     record["divergent"] = _divergent(records, record)
     record["differential"] = _differential(records, record)
-    return without_keys(record), mismatches(named)
+    return without_keys(record), mismatches(sorted(named, key=lambda entry: entry[0]))
 
 
 def _run(records: Records) -> dict[str, Any]:

@@ -119,9 +119,12 @@ def test_a_death_in_one_cell_says_nothing_of_the_other():
 
     assert cells(record) == {A: "SKIPPED", B: "CRASHED"}
     assert record["mutants"][0]["groups"][PAIR]["verdict"] == "CRASHED"
-    assert build([*GREEN, alone("x@k#1", "passed", A), dead], "x@k#1")["mutants"][0]["cells"][A][
-        "verdict"
-    ] == "SURVIVED"
+    assert (
+        build([*GREEN, alone("x@k#1", "passed", A), dead], "x@k#1")["mutants"][0]["cells"][A][
+            "verdict"
+        ]
+        == "SURVIVED"
+    )
 
 
 def test_a_mutant_that_a_cell_lacks_says_so_and_one_of_a_cell_has_no_column():
