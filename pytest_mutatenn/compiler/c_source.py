@@ -7,6 +7,7 @@ that a loader can replace, as the LLVM generator's do.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -19,7 +20,7 @@ from tvm_ffi.structural import structural_map
 
 from pytest_mutatenn.compiler.kernel import generate
 
-__all__ = ["c_source"]
+__all__ = ["c_source", "uses_half"]
 
 _HEAD = """\
 #include <stdint.h>
@@ -37,6 +38,9 @@ static inline double mutatenn_double(uint64_t bits) {
 }
 #define TVMBackendAllocWorkspace mutatenn_allocate
 #define TVMBackendFreeWorkspace mutatenn_free
+"""
+_HALF = """\
+typedef _Float16 half;
 """
 _OF_THE_LOADER = """\
 /* filled in by whoever loads the library */
@@ -62,6 +66,14 @@ static int mutatenn_free(int device, int id, void* memory) {
 """
 
 
+_STACK = 4 << 10  # bytes; a tile's sums are at most a quarter of it
+_ALLOCATED = re.compile(
+    r"(?P<type>\w+)\* (?P<name>\w+) = \(\((?P=type)\*\)\(\((?P=type)\*\)TVMBackendAllocWorkspace"
+    r"\(1, dev_id, \(uint64_t\)(?P<size>\d+)ULL, \d+, \d+\)\)\);"
+)
+_FREED = re.compile(r"TVMBackendFreeWorkspace\(1, dev_id, (?P<name>\w+)\) != 0")
+
+
 def c_source(func: PrimFunc, target: Target, *, heap: bool = False) -> str:
     """Generate C from a kernel at the device stage.
 
@@ -76,7 +88,33 @@ def c_source(func: PrimFunc, target: Target, *, heap: bool = False) -> str:
     """
     exact = func.with_body(structural_map(func.body, [(prim.FloatImm, _exact)]))
     temporaries = _OF_THE_HEAP if heap else _OF_THE_LOADER
-    return _HEAD + temporaries + str(generate(exact, target).inspect_source())
+    body = str(generate(exact, target).inspect_source())
+    if not heap:
+        body = _small_ones_on_the_stack(body)
+    return _HEAD + (_HALF if uses_half(body) else "") + temporaries + body
+
+
+def _small_ones_on_the_stack(body: str) -> str:
+    """Make arrays of small temporaries: a compiler keeps in registers only what it sees whole."""
+    small = set()
+
+    def declared(match: re.Match[str]) -> str:
+        size = int(match["size"])
+        if size > _STACK:
+            return match[0]
+        small.add(match["name"])
+        kind = match["type"]
+        return f"{kind} {match['name']}[{size} / sizeof({kind})] __attribute__((aligned(64)));"
+
+    def freed(match: re.Match[str]) -> str:
+        return "0" if match["name"] in small else match[0]
+
+    return _FREED.sub(freed, _ALLOCATED.sub(declared, body))
+
+
+def uses_half(source: str) -> bool:
+    """Whether C computes in float16, for which the compiler's own library may be needed."""
+    return re.search(r"\bhalf\b", source) is not None
 
 
 def _exact(literal: Any) -> Any:

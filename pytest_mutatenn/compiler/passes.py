@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tvm import IRModule, relax
 from tvm.target import Target
@@ -49,7 +49,7 @@ PASSES: dict[str, Pass] = {
     "FoldBatchNorm": Pass(3, "folds a batch norm into the weights of the convolution before it"),
     "CanonicalizeBindings": Pass(3, "removes bindings that only rename another"),
     "EliminateCommonSubexpr": Pass(3, "computes equal expressions once"),
-    "ChannelsLast": Pass(3, "computes convolutions and what is between them as NHWC"),
+    "ChannelsLast": Pass(3, "computes convolutions and what is between them as NHWC (CPU targets)"),
     "PackWeights": Pass(3, "lays weights out in blocks of vector lanes (CPU targets)"),
     "CombineParallelMatmul": Pass(4, "makes one matrix product of several with the same input"),
     "FastMath": Pass(4, "approximates exp, erf, tanh, sigmoid and softmax"),
@@ -92,6 +92,16 @@ class OptLevel:
         if name in self.disabled:
             return False
         return name in self.required or self.level >= PASSES[name].level
+
+    def on(self, target: Target) -> OptLevel:
+        """The level as it is for a target: a GPU's kernels keep NCHW, unless required otherwise.
+
+        Channels come last so that weights can be packed for vector lanes; threads that are pixels
+        find their neighbours in memory as it is.
+        """
+        if "cpu" in target.keys or "ChannelsLast" in self.required:
+            return self
+        return replace(self, disabled=self.disabled | {"ChannelsLast"})
 
 
 def _check_names(names: Iterable[str]) -> None:

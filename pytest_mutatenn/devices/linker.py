@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -32,20 +33,30 @@ def linker() -> tuple[str, ...]:
     )
 
 
-def link(code: bytes, folder: Path) -> bytes:
+def link(code: bytes, folder: Path, command: Sequence[str] | None = None) -> bytes:
     """Link an object file; nothing of it stays on disk.
+
+    Parameters
+    ----------
+    code
+        The object file.
+    folder
+        A folder for temporary files.
+    command
+        What links a shared library; :func:`linker` where nothing is said.
 
     Raises
     ------
     RuntimeError
         If the linker refuses it.
     """
+    command = linker() if command is None else command
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="link-") as scratch:
         source, library = Path(scratch, "kernel.o"), Path(scratch, "kernel.so")
         source.write_bytes(code)
         done = subprocess.run(
-            [*linker(), os.fspath(source), "-o", os.fspath(library)],
+            [*command, os.fspath(source), "-o", os.fspath(library)],
             capture_output=True,
             text=True,
             check=False,
@@ -53,7 +64,7 @@ def link(code: bytes, folder: Path) -> bytes:
             env={name: text for name, text in os.environ.items() if name != "LD_PRELOAD"},
         )
         if done.returncode:
-            raise RuntimeError(f"{linker()[0]} refused a kernel: {done.stderr.strip()[-500:]}")
+            raise RuntimeError(f"{command[0]} refused a kernel: {done.stderr.strip()[-500:]}")
         return library.read_bytes()
 
 

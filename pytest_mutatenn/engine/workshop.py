@@ -125,16 +125,18 @@ class Workshop:
         files = (Path(file) for file in order.operator_files)
         self.operators = catalogue.load(files, ((a, b, c) for a, b, c in order.settings))
         self.device = open_device(order.device)
-        self.opt = OptLevel(
+        opt = OptLevel(
             order.opt_level, frozenset(order.disabled_passes), frozenset(order.required_passes)
         )
-        self.target = self.device.target(fast_math=self.opt.includes("FastMath"))
+        self.target = self.device.target(fast_math=opt.includes("FastMath"))
+        self.opt = opt.on(self.target)
         self.model = import_onnx(Path(order.model), shapes=order.shapes or None)
         self.lowering = Lowering(self.model, self.opt, self.target, order.incremental)
         self._device_stage: dict[str, Any] = {}
         self._codes: dict[Any, str] = {}
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
         self._code: dict[str, tuple[str, Path]] = {}
+        self._refused: dict[str, str] = {}  # kernel of the baseline -> why, where nothing is run
 
     @cached_property
     def canonical(self) -> Lowering:
@@ -156,7 +158,7 @@ class Workshop:
         program = self.lowering.baseline()
         leaves = Leaves.of_program(program)
         with self.store.lock(combine(self.order.model, str(self.opt), str(self.target))[:32]):
-            compiled = {name: self.compile(name, None, program) for name in program.kernels}
+            compiled = {name: self._compiled(name, program) for name in program.kernels}
         self.baseline = Compiled(
             program,
             {name: code for name, (code, _) in compiled.items()},
@@ -168,11 +170,27 @@ class Workshop:
             self._codes = {func: self.baseline.code[name] for name, func in program.kernels.items()}
         self.lowering.ready()  # every child would compute it anew
 
+    def _compiled(self, name: str, program: Program) -> tuple[str, Path]:
+        try:
+            return self.compile(name, None, program)
+        except Refused as error:
+            if not self.order.compile_only:
+                raise self._refusal(name, program, error) from error
+            self._refused[name] = str(error)
+            return f"refused {name}", Path()
+
+    def _refusal(self, kernel: str, program: Program, error: Refused) -> MutatennError:
+        step = next(step for step in program.steps if step.kernel == kernel)
+        return MutatennError(
+            f"The device {self.order.device} refuses a kernel of the unmutated network, "
+            f"that of {step.name}: {error}."
+        )
+
     def refused(self) -> dict[str, str]:
         """Layer -> why the device's compiler refuses a kernel of the unmutated network."""
         found = {}
         for name, path in self.baseline.files.items():
-            reason = self.why_refused(path)
+            reason = self._refused.get(name) or self.why_refused(path)
             if reason is not None:
                 step = next(s for s in self.baseline.program.steps if s.kernel == name)
                 found[step.name] = reason
@@ -206,11 +224,7 @@ class Workshop:
             try:
                 kernels[name] = self.device.load(path)
             except Refused as error:
-                step = next(step for step in program.steps if step.kernel == name)
-                raise MutatennError(
-                    f"The device {self.order.device} refuses a kernel of the unmutated network, "
-                    f"that of {step.name}: {error}."
-                ) from error
+                raise self._refusal(name, program, error) from error
         self.loaded = Loaded(
             program, self.baseline.code, kernels, self.baseline.leaves, self.device.memory
         )

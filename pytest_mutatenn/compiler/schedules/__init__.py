@@ -15,7 +15,7 @@ from pytest_mutatenn.compiler.schedules.elementwise import elementwise
 from pytest_mutatenn.compiler.schedules.gpu import GPU_RULES
 from pytest_mutatenn.compiler.schedules.gpu_bound import bind_nests
 from pytest_mutatenn.compiler.schedules.reduction import reduction
-from pytest_mutatenn.compiler.schedules.structure import is_regular
+from pytest_mutatenn.compiler.schedules.structure import is_regular, without_dead_parts
 
 __all__ = [
     "CPU_RULES",
@@ -59,6 +59,8 @@ def schedule(func: PrimFunc, opt: OptLevel, target: Target) -> PrimFunc:
         A kernel of the same parameters and attributes that computes the same.
     """
     on_gpu = "gpu" in target.keys
+    if on_gpu:
+        func = without_dead_parts(func)
     rules = GPU_RULES if on_gpu else CPU_RULES
     for rule in rules if opt.includes("Schedule") and is_regular(func) else ():
         # a rule meets mutants nobody has foreseen, and whatever it raises means only that it

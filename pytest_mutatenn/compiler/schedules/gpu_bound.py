@@ -1,4 +1,4 @@
-"""Any kernel on a GPU: each of its loop nests a launch, the iterations that may be apart, apart.
+"""Any kernel on a GPU: each of its loop nests a launch, its iterations apart where they may be.
 
 This is what runs where no rule applies, and below the opt level at which kernels are scheduled at
 all. A mutant's nest may read what it wrote in an earlier iteration, or write out of line; its
@@ -7,7 +7,7 @@ iterations then stay in their order, on one thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tvm import tirx
@@ -18,7 +18,12 @@ from tvm.target import Target
 from tvm.tirx import BufferStore, ForKind, IterVar, PrimFunc
 
 from pytest_mutatenn.compiler.schedules.base import Kernel, Loop
-from pytest_mutatenn.compiler.schedules.structure import loads_of, nests_of
+from pytest_mutatenn.compiler.schedules.structure import (
+    loads_of,
+    nests_in,
+    parts_of,
+    with_parts,
+)
 
 __all__ = ["bind_nests", "bind_threads", "thread_limit"]
 
@@ -57,35 +62,47 @@ def bind_nests(func: PrimFunc, target: Target) -> PrimFunc:
     PrimFunc
         It computes the same, bit for bit.
     """
-    found = list(nests_of(func))
-    if any(realize is None for _, realize in found):
-        return _in_order(func, range(len(found)), whole=True)
-    kernel = Kernel(func)
-    serial = []
-    # a primitive that fails may have changed the kernel: what is left of it is not used
-    for number, (block, (loops, realize)) in enumerate(zip(kernel.blocks(), found, strict=True)):
-        assert realize is not None
-        apart = _independent(loops, realize)
-        if not apart:
-            serial.append(number)
-            continue
+    parts = list(parts_of(func))
+    apart = {}
+    blocks = 0
+    for number, part in enumerate(parts):
+        nests = list(nests_in(part))
+        if len(nests) == 1 and nests[0][1] is not None:
+            found = _independent(nests[0][0], nests[0][1])
+            if found:
+                apart[number] = (blocks, found)
+        blocks += sum(realize is not None for _, realize in nests)
+    while True:
+        kernel = Kernel(func)
+        refused = _bind(kernel, apart, thread_limit(target))
+        if refused is None:
+            return _in_order(kernel.func, set(range(len(parts))) - set(apart))
+        # a primitive that fails may have changed the kernel: what is left of it is not used
+        del apart[refused]
+
+
+def _bind(kernel: Kernel, apart: Mapping[int, tuple[int, set[int]]], threads: int) -> int | None:
+    """Bind loops of some nests, each given by its block; give the number of one TVM refuses."""
+    schedule = kernel.schedule
+    blocks = kernel.blocks()
+    for number, (block, loops) in apart.items():
+        handles = schedule.get_loops(blocks[block])
+        chosen = [handle for i, handle in enumerate(handles) if i in loops]
+        rest = [handle for i, handle in enumerate(handles) if i not in loops]
         try:
-            handles = kernel.schedule.get_loops(block)
-            chosen = [handle for i, handle in enumerate(handles) if i in apart]
-            if sorted(apart) != list(range(len(apart))):
-                rest = [handle for i, handle in enumerate(handles) if i not in apart]
-                kernel.schedule.reorder(*chosen, *rest)
-            bind_threads(kernel, chosen, thread_limit(target))
+            if handles[: len(chosen)] != chosen:
+                schedule.reorder(*chosen, *rest)
+            bind_threads(kernel, chosen, threads)
         except ScheduleError:
-            return _in_order(func, range(len(found)), whole=False)
-    return _in_order(kernel.func, serial, whole=False)
+            return number
+    return None
 
 
 def _independent(loops: Sequence[tirx.For], realize: SBlockRealize) -> set[int]:
     """Numbers of the loops whose iterations neither see nor overwrite each other's results.
 
-    Such a loop is the only one to choose a dimension of what is stored, and stays inside that
-    dimension; and what the nest reads of its own result, it reads at the same place.
+    Each of them chooses a dimension of what is stored, and stays inside that dimension; and what
+    the nest reads of its own result, it reads at the same place.
     """
     block = realize.block
     store = block.body
@@ -93,28 +110,23 @@ def _independent(loops: Sequence[tirx.For], realize: SBlockRealize) -> set[int]:
         return set()
     if not _is_integer(realize.predicate, 1):
         return set()
-    loop_of: dict[int, int] = {}  # dimension -> the loop that chooses it
-    for place, (index, extent) in enumerate(zip(store.indices, store.buffer.shape, strict=True)):
+    loops_chosen = set()
+    for index, extent in zip(store.indices, store.buffer.shape, strict=True):
         if isinstance(index, prim.IntImm) and 0 <= int(index) < int(extent):
             continue
         number = _loop_of(index, loops, realize)
         if number is None or not _is_inside(loops[number], extent):
             return set()
-        loop_of[place] = number
+        loops_chosen.add(number)
     if block.init is not None:
         if not isinstance(block.init, BufferStore) or not block.init.buffer.same_as(store.buffer):
             return set()
-        if not _same_place(block.init.indices, store.indices, range(len(store.indices))):
+        if not _same_place(block.init.indices, store.indices):
             return set()
-    values = [store.value, *([block.init.value] if block.init is not None else [])]
-    for value in values:
-        for load in loads_of(value, store.buffer):
-            loop_of = {
-                place: number
-                for place, number in loop_of.items()
-                if _same_place(load.indices, store.indices, [place])
-            }
-    return set(loop_of.values())
+    for load in loads_of(store.value, store.buffer):
+        if not _same_place(load.indices, store.indices):
+            return set()
+    return loops_chosen
 
 
 def _loop_of(index: Any, loops: Sequence[tirx.For], realize: SBlockRealize) -> int | None:
@@ -141,36 +153,18 @@ def _is_integer(expr: Any, number: int) -> bool:
     return isinstance(expr, prim.IntImm) and int(expr) == number
 
 
-def _same_place(ours: Sequence[Any], theirs: Sequence[Any], places: Sequence[int]) -> bool:
-    return all(ours[place].same_as(theirs[place]) for place in places)
+def _same_place(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+    return all(a.same_as(b) for a, b in zip(ours, theirs, strict=True))
 
 
-def _in_order(func: PrimFunc, numbers: Sequence[int], *, whole: bool) -> PrimFunc:
-    """Put some of a kernel's nests on one thread each, or the whole of it on one."""
-    if not whole and not numbers:
+def _in_order(func: PrimFunc, numbers: Collection[int]) -> PrimFunc:
+    """Put some of a kernel's parts on one thread each."""
+    if not numbers:
         return func
-    root = func.body
-    body = root.block.body
-    if whole:
-        body = _on_one_thread(body)
-    else:
-        parts = list(body.seq) if isinstance(body, tirx.SeqStmt) else [body]
-        for number in numbers:
-            parts[number] = _on_one_thread(parts[number])
-        body = tirx.SeqStmt(parts) if len(parts) > 1 else parts[0]
-    block = root.block
-    block = type(block)(
-        block.iter_vars,
-        block.reads,
-        block.writes,
-        block.name_hint,
-        body,
-        block.init,
-        block.alloc_buffers,
-        block.match_buffers,
-        block.annotations,
+    parts = parts_of(func)
+    return with_parts(
+        func, [_on_one_thread(part) if i in numbers else part for i, part in enumerate(parts)]
     )
-    return func.with_body(SBlockRealize(root.iter_values, root.predicate, block))
 
 
 def _on_one_thread(body: Any) -> Any:

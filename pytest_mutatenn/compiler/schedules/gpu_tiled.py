@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tvm.ir import prim
-from tvm.ir.expr import TensorLoad
+from tvm.ir.expr import TensorLoad, Var
 from tvm.s_tir import SBlock
 from tvm.tirx import PrimFunc
 from tvm_ffi.structural import structural_walk
@@ -96,7 +95,7 @@ def _reads_without(block: SBlock, channel: int, pixels: Sequence[int]) -> bool:
             seen.update(i for i, axis in enumerate(axes) if axis.same_as(var))
 
         for index in load.indices:
-            structural_walk(index, [((prim.Var,), note)])
+            structural_walk(index, [((Var,), note)])
         of_load.append(seen)
 
     structural_walk(block.body.value, [((TensorLoad,), collect)])

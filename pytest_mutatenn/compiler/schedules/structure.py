@@ -15,9 +15,18 @@ from tvm.ir import prim
 from tvm.ir.expr import TensorLoad
 from tvm.s_tir import SBlock, SBlockRealize
 from tvm.tirx import IterVar, PrimFunc
-from tvm_ffi.structural import structural_walk
+from tvm_ffi.structural import structural_map, structural_walk
 
-__all__ = ["is_regular", "loads_of", "nests_of", "reads_own_element"]
+__all__ = [
+    "is_regular",
+    "loads_of",
+    "nests_in",
+    "nests_of",
+    "parts_of",
+    "reads_own_element",
+    "with_parts",
+    "without_dead_parts",
+]
 
 
 def is_regular(func: PrimFunc) -> bool:
@@ -35,9 +44,99 @@ def is_regular(func: PrimFunc) -> bool:
     )
 
 
+def parts_of(func: PrimFunc) -> list[Any]:
+    """Return what a kernel does, one thing after another; its loop nests, as a rule."""
+    body = func.body.block.body
+    return list(body.seq) if isinstance(body, tirx.SeqStmt) else [body]
+
+
+def with_parts(func: PrimFunc, parts: Sequence[Any], buffers: Any = None) -> PrimFunc:
+    """Return the kernel with other parts, and with other intermediate buffers if given."""
+    root = func.body
+    block = _with(
+        root.block,
+        body=tirx.SeqStmt(list(parts)) if len(parts) > 1 else parts[0],
+        alloc_buffers=root.block.alloc_buffers if buffers is None else buffers,
+    )
+    return func.with_body(SBlockRealize(root.iter_values, root.predicate, block))
+
+
+_FIELDS = (
+    *("iter_vars", "reads", "writes", "name_hint", "body", "init"),
+    *("alloc_buffers", "match_buffers", "annotations"),
+)
+
+
+def _with(block: SBlock, **changed: Any) -> SBlock:
+    """Return a block with other values of some fields."""
+    fields = {name: getattr(block, name) for name in _FIELDS}
+    return SBlock(**{**fields, **changed})
+
+
+def without_dead_parts(func: PrimFunc) -> PrimFunc:
+    """Return the kernel without the parts whose results nothing reads.
+
+    A mutant may have such a part: a sum that lost an operand. Its buffer would become one of a
+    single launch, and there is no memory of that kind that is large enough.
+    """
+    if not isinstance(func.body, SBlockRealize):
+        return func
+    parts = parts_of(func)
+    own = list(func.body.block.alloc_buffers)
+    while True:
+        read = [_buffers(part, TensorLoad, "source") for part in parts]
+        written = [_buffers(part, tirx.BufferStore, "buffer") for part in parts]
+        dead = {
+            number
+            for number, stored in enumerate(written)
+            if stored
+            and all(_is_in(buffer, own) for buffer in stored)
+            and not any(
+                _is_in(buffer, loaded)
+                for other, loaded in enumerate(read)
+                if other != number
+                for buffer in stored
+            )
+        }
+        if not dead or len(dead) == len(parts):
+            break
+        parts = [part for number, part in enumerate(parts) if number not in dead]
+    if len(parts) == len(parts_of(func)):
+        return func
+    used = [b for part in parts for b in _buffers(part, tirx.BufferStore, "buffer")]
+    gone = [buffer for buffer in own if not _is_in(buffer, used)]
+    kept = [buffer for buffer in own if _is_in(buffer, used)]
+    return with_parts(func, [_without_regions(part, gone) for part in parts], kept)
+
+
+def _without_regions(part: Any, gone: Sequence[Any]) -> Any:
+    """A part whose blocks no longer say that they read buffers that are gone."""
+
+    def renewed(block: SBlock) -> SBlock:
+        reads = [region for region in block.reads if not _is_in(region.source, gone)]
+        return _with(block, reads=reads) if len(reads) < len(block.reads) else block
+
+    return structural_map(part, [(SBlock, renewed)])
+
+
+def _buffers(part: Any, kind: type, name: str) -> list[Any]:
+    found: list[Any] = []
+    structural_walk(part, [((kind,), lambda node: found.append(getattr(node, name)))])
+    return found
+
+
+def _is_in(buffer: Any, buffers: Sequence[Any]) -> bool:
+    return any(buffer.same_as(other) for other in buffers)
+
+
 def nests_of(func: PrimFunc) -> Iterator[tuple[tuple[tirx.For, ...], SBlockRealize | None]]:
     """Yield the blocks of a kernel with the loops around each; None for anything else."""
-    yield from _nests(func.body.block.body, ())
+    yield from nests_in(func.body.block.body)
+
+
+def nests_in(part: Any) -> Iterator[tuple[tuple[tirx.For, ...], SBlockRealize | None]]:
+    """Yield the blocks in a part of a kernel, as :func:`nests_of`."""
+    yield from _nests(part, ())
 
 
 def _nests(

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.opencl.build import build, check_types, why_refused
 from pytest_mutatenn.devices.opencl.plan import Launch, Plan, read_plan, with_plain_names
 from pytest_mutatenn.devices.opencl.probe import Found, choose
+from pytest_mutatenn.devices.opencl.probe import found as found_here
 from pytest_mutatenn.devices.slots import Memory, Refused
-from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.errors import MutatennError
 
 if TYPE_CHECKING:
     from tvm.target import Target
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 _THREADS = 256  # of a work group, where the device allows as many
 _LOCAL_MEMORY = 16 << 10  # bytes, likewise
 _FAST = "fast_math"  # a key of the target
-# the type that a kernel with it cannot do without, and what the device must offer
-_TYPES = {"double": "cl_khr_fp64", "half": "cl_khr_fp16"}
 
 
 class Device:
@@ -57,6 +56,18 @@ class Device:
         """Say why the device is not here; ``None`` where it is. Never raises."""
         found, reason = self._chosen
         return None if found is not None else reason
+
+    def about(self) -> str:
+        """The platform and the device, in a phrase."""
+        found, _ = self._chosen
+        return "" if found is None else f"{found.platform_name}, {found.name}"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Numbers of the devices here, where there are several."""
+        devices, _ = found_here()
+        numbers = tuple(f"{device.platform}.{device.device}" for device in devices)
+        return numbers if len(numbers) > 1 else ()
 
     def fingerprint(self) -> str:
         """The driver, its version and the device: they decide how a kernel is compiled."""
@@ -132,29 +143,32 @@ class Device:
         """Do nothing: a guarded kernel needs nothing but its own source."""
 
     def why_not_compiled(self) -> str | None:
-        """Say why nothing compiles its code: it is the driver that does."""
-        return "its driver is its compiler" if self.missing() is not None else None
-
-    def about(self) -> str:
-        """The driver and the device."""
-        found, _ = self._chosen
-        return str(found)
+        """Say why no kernel can be compiled; None where there is any OpenCL driver."""
+        devices, reason = found_here()
+        return None if devices else reason
 
     def check_compiles(self, code: bytes) -> str | None:
-        """Say why the driver does not compile what :meth:`compile` gave; None where it does."""
-        if self._context is None:
-            self.open()
+        """Say why the driver does not compile what :meth:`compile` gave; None where it does.
+
+        Where the device is not here, the first driver that is has to do.
+        """
+        found, _ = self._chosen
+        if found is None:
+            return why_refused(found_here()[0][0], code)
         try:
-            self._built(*Plan.of_file(code))
+            check_types(found, Plan.of_file(code)[1])
         except Refused as error:
             return str(error)
-        return None
+        return why_refused(found, code)
 
     def _loaded(self, plan: Plan, source: str, *, guard: bool) -> Callable[..., Any]:
         from pytest_mutatenn.devices.opencl.memory import faults
         from pytest_mutatenn.devices.opencl.poison import with_poison
 
-        functions = self._built(plan, with_poison(source) if guard else source)
+        found, _ = self._chosen
+        assert found is not None
+        check_types(found, source)
+        functions = build(self._context, plan, with_poison(source) if guard else source)
         temporaries = [self.memory.slot((size,), "uint8") for size in plan.temporaries]
         launches = [(functions[launch.function], launch) for launch in plan.launches]
         memory, queue = self.memory, self._queue
@@ -170,23 +184,6 @@ class Device:
                 memory.synchronise()
 
         return run
-
-    def _built(self, plan: Plan, source: str) -> dict[str, Any]:
-        """Function name -> the function, compiled."""
-        import pyopencl as cl
-
-        found, _ = self._chosen
-        assert found is not None
-        for name, extension in _TYPES.items():
-            needed = re.search(rf"\b{name}(?:2|3|4|8|16)?\b", source) is not None
-            if needed and extension not in found.extensions:
-                raise Refused(f"{found} has no {extension}: a kernel computes in {name}")
-        try:
-            # the driver keeps what it has compiled; a second cache would only be the slower one
-            program = cl.Program(self._context, source).build(list(plan.options), cache_dir=False)
-            return {function.function_name: function for function in program.all_kernels()}
-        except cl.Error as error:
-            raise Refused(_first_error(str(error))) from error
 
 
 def _start(
@@ -204,11 +201,3 @@ def _start(
             function.set_arg(place, np.dtype(arg.kind).type(arg.value))
     items = [groups * size for groups, size in zip(launch.groups, launch.size, strict=True)]
     cl.enqueue_nd_range_kernel(queue, function, items, list(launch.size))
-
-
-def _first_error(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line.lower()]
-    if not lines:
-        raise InternalError("an OpenCL driver refused a kernel and said nothing")
-    return (told or lines)[0][:500]

@@ -9,10 +9,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
-__all__ = ["INSTALL", "Found", "choose", "found"]
+__all__ = ["INSTALL", "Found", "choose", "environment", "found"]
 
 _SECONDS = 60.0  # a driver that is loaded for the first time may take many
 INSTALL = "pip install 'pytest-mutatenn[opencl]'"
@@ -54,17 +55,21 @@ class Found:
         return f"opencl:{self.platform}.{self.device} ({self.platform_name}, {self.name})"
 
 
+def environment() -> dict[str, str]:
+    """Variables for a process of this package's: it finds what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
 @cache
 def found() -> tuple[tuple[Found, ...], str]:
     """The devices, and where there are none, why. Never raises; asked once a process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
             [sys.executable, "-m", __name__],
             capture_output=True,
             text=True,
             check=False,
-            env=environment,
+            env=environment(),
             timeout=_SECONDS,
         )
         answer = json.loads(done.stdout) if done.returncode == 0 else None
@@ -95,24 +100,31 @@ def choose(options: str) -> tuple[Found | None, str]:
         return None, reason
     if not options:
         return next((device for device in devices if device.is_gpu), devices[0]), ""
-    part, _, number = options.rpartition(".") if _ends_in_number(options) else (options, "", "")
-    matching = [device for device in devices if _is_meant(device, part)]
-    if number:
-        numbers = [device for device in matching if device.device == int(number)]
-        matching = numbers
+    matching = _matching(devices, options)
     if matching:
         return matching[0], ""
     there = ", ".join(map(str, devices))
     return None, f"there is no OpenCL device {options!r}; there is {there}"
 
 
-def _ends_in_number(options: str) -> bool:
-    return "." in options and options.rpartition(".")[2].isdigit()
+def _matching(devices: Sequence[Found], options: str) -> list[Found]:
+    first, _, second = options.rpartition(".")
+    if options.isdigit():
+        return [device for device in devices if device.platform == int(options)]
+    if first.isdigit() and second.isdigit():
+        return [device for device in devices if _numbers(device) == (int(first), int(second))]
+    named = [device for device in devices if _is_called(device, options)]
+    if not named and second.isdigit():
+        numbered = [device for device in devices if device.device == int(second)]
+        return [device for device in numbered if _is_called(device, first)]
+    return named
 
 
-def _is_meant(device: Found, part: str) -> bool:
-    if part.isdigit():
-        return device.platform == int(part)
+def _numbers(device: Found) -> tuple[int, int]:
+    return device.platform, device.device
+
+
+def _is_called(device: Found, part: str) -> bool:
     names = (device.platform_name, device.platform_version, device.name)
     return any(part.lower() in name.lower() for name in names)
 
