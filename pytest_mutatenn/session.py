@@ -235,14 +235,14 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     plans: list[Any] = []
     for subject in grid.subjects.values():
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
-            if cell in session.settings.cells and (away := grid.presence(cell).reason):
+            if away := grid.why_missing(cell):
                 cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
             engine = grid.known_engine(subject, cell)
             info = engine.peek() if engine is not None else None
             if info is None:
                 continue
             models[subject.id] = _model(subject, info)
-            cells[cell.id] = _cell(cell, info, grid.presence(cell).reason)
+            cells[cell.id] = _cell(cell, info, grid.why_missing(cell))
             plan = grid.plan_of(subject, cell)
             if plan is not None:
                 plans.append([subject.id, cell.id, vars(plan)])
