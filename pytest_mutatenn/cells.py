@@ -67,8 +67,8 @@ def _alias_of(device: str, option: str, aliases: Mapping[str, str]) -> str:
 
 
 def read_cell(text: str, option: str, aliases: Mapping[str, str]) -> Cell:
-    """Read ``llvm-O0``; as :func:`read_devices`."""
-    cell = Cell.parse(text, option)
+    """Read ``llvm-O0``; as :func:`read_devices`. A device alone is at O0, which changes least."""
+    cell = Cell.parse(text if "-O" in text else f"{text}-O0", option)
     devices = split_devices(cell.device, {*kinds(), *aliases}, option)
     if len(devices) != 1:
         raise MutatennError(f"{option}: {text!r} names {len(devices)} devices, and must name one.")

@@ -9,14 +9,17 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_mutatenn.accepted import Accepted
 from pytest_mutatenn.compiler.mutant import CHECKS
+from pytest_mutatenn.devices.base import takes
 from pytest_mutatenn.engine.cell import Cell, CellGroup
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
+from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.whole import WholeEngine
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.presence import Presence, presence
 from pytest_mutatenn.selection import CellPlan, choose, ids_for, is_glob, unmatched
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 MARKER_ARGUMENTS = (
     "model", "inputs", "labels", "shapes", "output", "preprocess", "limit", "seed",
 )  # fmt: skip
+
+AnyEngine: TypeAlias = Engine | WholeEngine | RecordedEngine
+"""Engines have one face; which it is depends on what the device takes."""
 
 _LIVE_ENGINES = 2  # the cell at hand and the reference
 
@@ -116,8 +122,8 @@ class Grid:
         self.turn = turn
         self.subjects: dict[str, Subject] = {}
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
-        self._engines: dict[tuple[str, Cell], Engine] = {}
-        self._live: list[Engine] = []
+        self._engines: dict[tuple[str, Cell], AnyEngine] = {}
+        self._live: list[AnyEngine] = []
         self._most_live = _LIVE_ENGINES
         self._present: dict[Cell, Presence] = {}
 
@@ -207,7 +213,7 @@ class Grid:
         """Why a cell's device is not here, as far as that was asked and did not fail."""
         return self._present.get(cell, Presence()).reason
 
-    def engine(self, subject: Subject, cell: Cell) -> Engine:
+    def engine(self, subject: Subject, cell: Cell) -> AnyEngine:
         """The engine of a network on a cell; at most two have processes at a time.
 
         In :meth:`holding` there may be more.
@@ -222,27 +228,7 @@ class Grid:
             raise MutatennError(f"Nothing can run in {cell.id}: no such device: {there.reason}.")
         key = _engine_key(subject, cell)
         if key not in self._engines:
-            settings = self.settings
-            self._engines[key] = Engine(
-                subject.model,
-                cell,
-                self.store,
-                shapes=subject.shapes,
-                disabled_passes=settings.disabled_passes,
-                required_passes=settings.required_passes,
-                operator_files=self.operator_files,
-                settings=settings.parameters,
-                limits=Limits(
-                    timeout_factor=settings.timeout_factor,
-                    timeout_constant=settings.timeout_constant,
-                    memory=settings.memory_limit,
-                    activations=settings.activation_budget,
-                ),
-                incremental=settings.incremental,
-                compile_only=there.compiled,
-                threads=self.threads,
-                counters=self.counters,
-            )
+            self._engines[key] = self._engine(subject, cell)
         engine = self._engines[key]
         if engine in self._live:
             self._live.remove(engine)
@@ -260,7 +246,37 @@ class Grid:
         finally:
             self._most_live = _LIVE_ENGINES
 
-    def known_engine(self, subject: Subject, cell: Cell) -> Engine | None:
+    def _engine(self, subject: Subject, cell: Cell) -> AnyEngine:
+        """Make the engine for what the cell's device takes."""
+        settings = self.settings
+        common: dict[str, Any] = {"shapes": subject.shapes, "counters": self.counters}
+        kind = takes(cell.spec)
+        if kind == "recording":
+            return RecordedEngine(
+                subject.model, cell, self.store, operator_files=self.operator_files, **common
+            )
+        common["limits"] = Limits(
+            timeout_factor=settings.timeout_factor,
+            timeout_constant=settings.timeout_constant,
+            memory=settings.memory_limit,
+            activations=settings.activation_budget,
+        )
+        common |= {"incremental": settings.incremental, "threads": self.threads}
+        if kind == "network":
+            return WholeEngine(subject.model, cell, self.store, **common)
+        return Engine(
+            subject.model,
+            cell,
+            self.store,
+            disabled_passes=settings.disabled_passes,
+            required_passes=settings.required_passes,
+            operator_files=self.operator_files,
+            settings=settings.parameters,
+            compile_only=self.presence(cell).compiled,
+            **common,
+        )
+
+    def known_engine(self, subject: Subject, cell: Cell) -> AnyEngine | None:
         """The engine, if it has been asked for."""
         return self._engines.get(_engine_key(subject, cell))
 

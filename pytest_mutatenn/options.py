@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,7 +43,10 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
     ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
      "\nmutant)"),
-    ("reference", "string", "CELL", "Cell that predictions are compared with (default: llvm-O0)"),
+    ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
+     "\n(default: llvm-O0), or a device alone, at O0"),
+    ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
+     "\nelsewhere; every mutant is run on all inputs"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
      "\n--mutatenn-timeout-constant (default: 5)"),
@@ -66,7 +70,7 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
     "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report", "baseline_only",
-    "accept", "parameter", "differential",
+    "accept", "parameter", "differential", "record",
 )  # fmt: skip
 
 
@@ -156,6 +160,8 @@ class Settings:
         Where tests run when no mutants are wanted: the first of ``cells``.
     accept
         The file of accepted survivors, and the option that names it.
+    record
+        The file to write what the run computes to.
     threads
         Threads for all workers of a machine together; None for one each.
     latency_repeats, latency_warmup
@@ -188,6 +194,7 @@ class Settings:
     baseline_only: bool
     differential: bool
     reports: tuple[Destination, ...]
+    record: Path | None
     cache_dir: Path
     timeout_factor: float
     timeout_constant: float
@@ -244,7 +251,7 @@ class _Values:
             if not str(given).strip():
                 raise MutatennError(f"{option} is empty; leave it out, or give it a value.")
             return str(given), option
-        if name in ("mutants", "positions"):
+        if name in ("mutants", "positions", "record"):
             return default, option
         ini = self.config.getini(f"mutatenn_{name}")
         return (str(ini), f"the ini key mutatenn_{name}") if ini else (default, option)
@@ -311,9 +318,10 @@ def read_settings(config: pytest.Config) -> Settings:
             )
     mutants = values.words("mutants")
     under = values.text("fail_under", "")[0]
+    cells = cells_of(devices, levels)
     return Settings(
         active=active(config),
-        cells=cells_of(devices, levels),
+        cells=cells,
         missing_device=_policy(*values.text("missing_device", "")) or _default_policy(config),
         devices_option=values.text("devices", "")[1],
         reference=reference,
@@ -334,6 +342,11 @@ def read_settings(config: pytest.Config) -> Settings:
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
         differential=config.getoption("mutatenn_differential"),
+        record=_record(
+            *values.text("record", ""),
+            (*cells, reference),
+            incremental=not config.getoption("mutatenn_no_incremental"),
+        ),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
         cache_dir=_folder(config.rootpath, *values.text("cache_dir", ".mutatenn")),
         timeout_factor=values.number("timeout_factor", 5, 1, float("inf"), "a factor of"),
@@ -404,6 +417,25 @@ def _level(word: str, option: str) -> int:
     if text.isdigit() and int(text) in OPT_LEVELS:
         return int(text)
     raise MutatennError(f"{option}: {word!r} is no opt level; they are 0 to 4.")
+
+
+def _record(text: str, option: str, cells: Sequence[Cell], *, incremental: bool) -> Path | None:
+    from pytest_mutatenn.devices.base import takes
+
+    if not text:
+        return None
+    if not incremental:
+        raise MutatennError(
+            f"{option} reads the results of the run from the store, and --mutatenn-no-incremental "
+            "keeps none; leave one of them out."
+        )
+    for cell in cells:
+        if takes(cell.spec) == "recording":
+            raise MutatennError(f"{option}: {cell.device} is a recording itself; leave it out.")
+    path = Path(text)
+    if not path.absolute().parent.is_dir() or path.is_dir():
+        raise MutatennError(f"{option}: {text} is no file in a folder that is there.")
+    return path
 
 
 def _order(text: str, option: str) -> tuple[str, int]:

@@ -38,6 +38,8 @@ class CellPlan:
     accepting
         Entry of ``--mutatenn-accept`` that is about operators listed here -> whether it covers any
         of their mutants.
+    without
+        Why mutants of other cells are not here, where that is no matter of this cell's lowering.
     """
 
     mutants: list[dict[str, Any]]
@@ -47,6 +49,7 @@ class CellPlan:
     matched: list[str] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)
     accepting: dict[str, bool] = field(default_factory=dict)
+    without: str = ""
 
 
 def choose(
@@ -77,6 +80,7 @@ def choose(
         [p for p in settings.mutants if any(_wanted(entry, [p]) for entry in wanted)],
         accepted,
         _met(found, everything, settings, model, cell, accepting),
+        found.get("without", ""),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mutatenn.accepted import read_accepted
+from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
@@ -20,6 +21,7 @@ from pytest_mutatenn.fixtures.run import Knowledge, RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.options import Settings, read_settings
 from pytest_mutatenn.presence import presence
+from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
@@ -233,24 +235,47 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     models: dict[str, Any] = {}
     cells: dict[str, Any] = {}
     plans: list[Any] = []
+    notes: list[str] = []
+    recorded: list[dict[str, Any]] = []
     for subject in grid.subjects.values():
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
             if away := grid.why_missing(cell):
                 cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
             engine = grid.known_engine(subject, cell)
             info = engine.peek() if engine is not None else None
-            if info is None:
+            if engine is None or info is None:
                 continue
-            models[subject.id] = _model(subject, info)
+            described = _model(subject, info)
+            known = models.setdefault(subject.id, described)
+            # a device that takes the network whole knows no layers
+            known["layers"] = known["layers"] or described["layers"]
             cells[cell.id] = _cell(cell, info, grid.why_missing(cell))
+            notes += engine.notes
             plan = grid.plan_of(subject, cell)
             if plan is not None:
                 plans.append([subject.id, cell.id, vars(plan)])
+            if session.settings.record is not None and not isinstance(engine, RecordedEngine):
+                entries = plan.mutants if plan is not None else ()
+                recorded.append(describe_cell(subject, cell, engine, entries))
     return {
         "models": models,
         "cells": cells,
         "plans": plans,
         "counters": vars(grid.counters).copy(),
+        "notes": notes,
+        "recorded": {"cells": recorded, "datasets": _datasets(grid.subjects.values())},
+    }
+
+
+def _datasets(subjects: Iterable[Subject]) -> dict[str, Any]:
+    return {
+        subject.loaded.digest: {
+            "source": subject.loaded.source,
+            "count": len(subject.loaded.names),
+            "model": subject.id,
+        }
+        for subject in subjects
+        if subject.loaded is not None
     }
 
 

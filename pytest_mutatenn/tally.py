@@ -13,6 +13,7 @@ from pytest_mutatenn.engine.history import add_kills
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import cpu_name, package_version
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.report import recording
 from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.gates import gates
@@ -42,6 +43,7 @@ class Tally:
         self.written: list[str] = []
         self.record: dict[str, Any] | None = None
         self._argv = argv
+        self._recorded: list[Mapping[str, Any]] = []
         self.workers = 0
         self._started = datetime.now(UTC)
         self._clock = time.perf_counter()
@@ -71,6 +73,8 @@ class Tally:
                 )
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
+        self.gathered.mixed += told["notes"]
+        self._recorded.append(told["recorded"])
         for name, count in told["counters"].items():
             self.gathered.counters[name] = self.gathered.counters.get(name, 0) + count
 
@@ -130,6 +134,19 @@ class Tally:
                 self.errors.append(str(error))
             else:
                 self.written.append(f"{destination.kind} report: {path}")
+        self._write_recording(folder)
+
+    def _write_recording(self, folder: Path) -> None:
+        if self.settings.record is None or self.record is None:
+            return
+        path = folder / self.settings.record
+        run = self.record["run"]
+        try:
+            what = recording.write(path, self._recorded, run, Store(self.settings.cache_dir))
+        except MutatennError as error:
+            self.errors.append(str(error))
+        else:
+            self.written.append(f"recording: {path} ({what})")
 
     def gate(self) -> list[str]:
         """Say what keeps the run from being green; nothing where nothing does."""
@@ -144,6 +161,13 @@ class Tally:
     def _nothing(self) -> str:
         operators = self.settings.operators
         plans = self.gathered.plans
+        without = sorted({f"{cell} ({plan['without']})" for (_, cell), plan in plans.items()
+                          if plan["without"]})  # fmt: skip
+        if without and len({cell for _, cell in plans}) == len(without):
+            return (
+                f"No mutants: {', '.join(without)}. Add a device that is compiled for, such as "
+                "llvm, or give --mutatenn-baseline-only."
+            )
         away = [cell for cell in self.gathered.cells.values() if not cell["available"]]
         if not plans and away:
             return (

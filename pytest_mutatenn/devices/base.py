@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from pytest_mutatenn.devices.slots import Memory
 
-_HELPERS = "base c_compiler host linker memory native processor sanitizer slots specs stack watched"
+_HELPERS = (
+    "base c_compiler host linker memory native processor recording remote remote_memory "
+    "rpc_server sanitizer slots specs stack watched whole"
+)
 _NO_KINDS = frozenset(_HELPERS.split())
 
 
@@ -130,6 +133,25 @@ def check_device(spec: str, option: str = "--mutatenn-devices") -> Kind:
     except MutatennError as error:
         raise MutatennError(f"{option}: {spec!r}: {error}") from None
     return device
+
+
+def is_remote(spec: str) -> bool:
+    """Whether a device is another machine's, which may go away and come back by itself."""
+    return bool(getattr(open_device(spec), "remote", False))
+
+
+def is_over(device: Kind, *, idle: bool) -> bool:
+    """Whether a process should give an open device up, by its ``over()``.
+
+    ``idle`` says that it has nothing to do there at the moment.
+    """
+    function = getattr(device, "over", None)
+    return False if function is None else bool(function(idle=idle))
+
+
+def takes(spec: str) -> str:
+    """What a device takes: ``kernels``, a whole ``network``, or nothing, being a ``recording``."""
+    return str(getattr(open_device(spec), "takes", "kernels"))
 
 
 @cache

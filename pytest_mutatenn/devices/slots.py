@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Block", "DeviceError", "Memory", "Refused", "Slot"]
+__all__ = ["Block", "DeviceError", "DeviceTimeout", "Memory", "Refused", "Slot", "clock_of"]
 
 
 class DeviceError(Exception):
     """The device faulted while it ran a kernel: the mutant's doing, or the baseline's."""
+
+
+class DeviceTimeout(DeviceError):
+    """The device, or who guards it, has ended a kernel that took too long."""
 
 
 class Refused(Exception):
@@ -101,3 +107,12 @@ class Memory(Protocol):
             If one of them faulted.
         """
         ...
+
+
+def clock_of(memory: Memory) -> Callable[[], float]:
+    """A clock in seconds for kernels that run there: the other machine's, where it has one.
+
+    What the way there and back takes is no part of a kernel's time.
+    """
+    found: Callable[[], float] = getattr(memory, "clock", time.perf_counter)
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 
 from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
-from pytest_mutatenn.devices.slots import DeviceError, Slot
+from pytest_mutatenn.devices.slots import DeviceError, Slot, clock_of
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
@@ -180,6 +180,7 @@ class Bench:
         seconds: list[float] | None,
     ) -> list[np.ndarray]:
         program = self.workshop.baseline.program
+        clock = clock_of(self.workshop.device.memory)
 
         def write(index: int, made: list[Slot]) -> None:
             for output, slot in enumerate(made):
@@ -189,9 +190,9 @@ class Bench:
                     slot.pull()
                     kept[...] = slot.array
 
-        start = time.perf_counter()
+        start = clock()
         results = self.workshop.run.run(inputs, write if activations else None, seconds)
-        stats.latency.append(time.perf_counter() - start)
+        stats.latency.append(clock() - start)
         stats.infected.append(False)
         stats.steps_run += sum(not constant for constant in self.workshop.run.constant)
         return results

@@ -11,12 +11,16 @@ from pytest_mutatenn.compiler.digest import combine
 if TYPE_CHECKING:
     from pytest_mutatenn.engine.evaluate import Engine
     from pytest_mutatenn.engine.evaluation import Arrays
+    from pytest_mutatenn.engine.recorded import RecordedEngine
+    from pytest_mutatenn.engine.whole import WholeEngine
 
 _EACH = 3  # mutants that are timed, of each stage
 
 
 def estimate(
-    engine: Engine, mutants: Sequence[Mapping[str, Any]], data: tuple[Arrays, str] | None
+    engine: Engine | WholeEngine | RecordedEngine,
+    mutants: Sequence[Mapping[str, Any]],
+    data: tuple[Arrays, str] | None,
 ) -> dict[str, float]:
     """Estimate the time of a cell's mutants on one worker, without the tests' own assertions.
 
@@ -46,7 +50,9 @@ def estimate(
     return {"seconds": total, "each": total / max(1, len(mutants)), "measured": measured}
 
 
-def _seconds(engine: Engine, mutant: str, data: tuple[Arrays, str] | None) -> float:
+def _seconds(
+    engine: Engine | WholeEngine | RecordedEngine, mutant: str, data: tuple[Arrays, str] | None
+) -> float:
     """Time one mutant, or read what it took when it was timed before."""
     key = combine("time", engine.key, mutant, data[1] if data else "")
     known = engine.store.get_json("times", key)

@@ -13,7 +13,15 @@ from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe
+from pytest_mutatenn.engine.evaluation import (
+    Arrays,
+    Counters,
+    Evaluation,
+    Limits,
+    Opened,
+    Recipe,
+    role_of,
+)
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
@@ -31,6 +39,7 @@ from pytest_mutatenn.operators.sources import digest_of_sources
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+_HOLDERS: dict[str, Row] = {}  # device of another machine -> the row that has its session
 _FORMAT = "by input"  # of a stored evaluation
 _MANY = 64  # inputs from which on the baseline is not run once more to keep its activations,
 _TRIED = 8  # but a few of them first, to see how long each step takes
@@ -58,6 +67,12 @@ class Engine:
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
     compile_only
         Whether the device is not here: code is compiled for it, and nothing is run.
+    notes
+        What the reader of a report should know of the cell.
+    recipes
+        Mutant -> how it is made here, of those asked for so far.
+    opened
+        Key in the store -> whose results lie there, of those asked for so far.
     """
 
     model: ModelSource
@@ -79,7 +94,9 @@ class Engine:
         self._turn: BaseFileLock | None = None
         self.known_info: dict[str, Any] | None = None
         self._scratch: Path | None = None
-        self._recipes: dict[str, Recipe] = {}
+        self.notes: list[str] = []
+        self.recipes: dict[str, Recipe] = {}
+        self.opened: dict[str, Opened] = {}
         self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, Kept] = {}
         self._sources = {file: digest_of_sources(file) for file in self.operator_files}
@@ -158,6 +175,14 @@ class Engine:
         with self.turn() if device else contextlib.nullcontext():
             return zygote.fork(self.limits.memory, mutant or "", device=device, fresh=fresh)
 
+    def take_hold(self, row: Row) -> None:
+        """Have other rows of this process give way, where the device has one user at a time."""
+        if self.info["remote"]:
+            other = _HOLDERS.get(self.cell.spec)
+            if other is not None and other is not row:
+                other.give_way()
+            _HOLDERS[self.cell.spec] = row
+
     def turn(self) -> contextlib.AbstractContextManager[Any]:
         """Hold the device, where workers take turns on it."""
         if self._turn is None:
@@ -224,7 +249,7 @@ class Engine:
 
     def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
         """How this cell makes a mutant; made on the first call, unless the store knows."""
-        found = self._recipes.get(mutant)
+        found = self.recipes.get(mutant)
         if found is None:
             key = combine(mutant, repr(self._makers(mutant)))
             log = self.store.log("recipes", self.key)
@@ -239,7 +264,7 @@ class Engine:
                 sound = found.status == "prepared" or mutant != "identity"
                 if sound and not found.passing and self.incremental:
                     log.put(key, asdict(found))
-            self._recipes[mutant] = found
+            self.recipes[mutant] = found
         return found
 
     def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
@@ -302,6 +327,9 @@ class Engine:
         if self.compile_only:
             raise MutatennError(f"{self.cell.id} is compiled only: its device is not here.")
         key = self.result_key(mutant, digest, row)
+        if key is not None:
+            program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
+            self.opened[key] = Opened(program, digest, role_of(mutant))
         baseline = 0.0
         if mutant is not None:
             baseline = self.baseline(arrays, digest, keep=keep).seconds
@@ -372,11 +400,12 @@ class Engine:
                         return found
                     return self._record(arrays, digest, found.step_seconds)
                 return row.run(arrays, digest, samples, None)
+            spared = keep and self.incremental and mutant != "identity"
+            kept = self._kept(arrays, digest) if spared else None
+            # and now: to record what is kept, another row may have had the device
             failed = row.ensure_prepared()
             if failed is not None:
                 return failed
-            spared = keep and self.incremental and mutant != "identity"
-            kept = self._kept(arrays, digest) if spared else None
             return row.run(arrays, digest, samples, allowed, kept)
 
     def _kept(self, arrays: Arrays, digest: str) -> Kept:

@@ -102,6 +102,31 @@ class Recipe:
     passing: bool = False
 
 
+@dataclass(frozen=True)
+class Opened:
+    """Whose results an entry of the store holds, for who reads it by its key.
+
+    Attributes
+    ----------
+    program, data
+        Digests of the program and of its inputs.
+    role
+        ``baseline``, ``mutant``, or ``identity``, which runs for itself although its program is
+        the baseline's.
+    """
+
+    program: str
+    data: str
+    role: str
+
+
+def role_of(mutant: str | None) -> str:
+    """The role of a mutant, or of the baseline, in :class:`Opened`."""
+    if mutant is None:
+        return "baseline"
+    return "identity" if mutant == "identity" else "mutant"
+
+
 @dataclass(eq=False)
 class Counters:
     """Work done and work spared, as the report counts it."""

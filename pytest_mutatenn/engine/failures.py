@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from pytest_mutatenn.devices.slots import DeviceError
+from pytest_mutatenn.devices.slots import DeviceError, DeviceTimeout
 from pytest_mutatenn.errors import MutatennError
 
 __all__ = ["describe"]
@@ -15,6 +15,8 @@ def describe(error: BaseException) -> dict[str, Any]:
     """An error as plain data: whose it is, and what it says."""
     if isinstance(error, MutatennError):
         return {"error": "user", "message": str(error)}
+    if isinstance(error, DeviceTimeout):
+        return {"error": "late", "message": str(error)}
     if isinstance(error, DeviceError):
         return {"error": "fault", "message": str(error)}
     if isinstance(error, MemoryError) or "bad_alloc" in str(error):

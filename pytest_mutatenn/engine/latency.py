@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Arrays
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.row import Row
@@ -13,11 +14,13 @@ from pytest_mutatenn.errors import MutatennError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_mutatenn.engine.evaluate import Engine
+    from pytest_mutatenn.engine.whole import WholeEngine
+
+_AMPLE = 600.0  # seconds for the first input; what it takes is what the others get
 
 
 def measure_latency(
-    engine: Engine, arrays: Arrays, digest: str, *, warmup: int, repeats: int
+    engine: Engine | WholeEngine, arrays: Arrays, digest: str, *, warmup: int, repeats: int
 ) -> np.ndarray:
     """Run the unmutated network several times on all inputs, in one process; nothing is stored.
 
@@ -46,9 +49,15 @@ def measure_latency(
 
     samples = range(len(next(iter(arrays.values()))))
     rounds = []
-    with contextlib.closing(Row(engine, None)) as row:
+    with contextlib.ExitStack() as stack:
+        row = None
+        if isinstance(engine, Engine):
+            row = stack.enter_context(contextlib.closing(Row(engine, None)))
         for _ in range(warmup + repeats):
-            found = row.run(arrays, digest, samples, None)
+            if row is not None:
+                found = row.run(arrays, digest, samples, None)
+            else:
+                found = engine.run(None, arrays, digest, None, _AMPLE, False, samples)
             if isinstance(found, Failure):
                 raise MutatennError(
                     f"The latency of {engine.model.source} on {engine.cell.id} could not be "

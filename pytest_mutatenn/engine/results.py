@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Limits
+from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_mutatenn.engine.evaluate import Engine
     from pytest_mutatenn.engine.row import Row
     from pytest_mutatenn.engine.store import Store
 
-_KIND = "evaluations"
+KIND = "evaluations"
 _LEAST = 0.05  # seconds that a run gets even where the time is used up: so it is the run that says
+
+
+class Runner(Protocol):
+    """What an engine is for its results."""
+
+    store: Store
+    limits: Limits
+    counters: Counters
+
+    def run(
+        self,
+        mutant: str | None,
+        arrays: Arrays,
+        digest: str,
+        row: Row | None,
+        allowed: float,
+        keep: bool,
+        samples: Sequence[int],
+    ) -> Evaluation | Failure:
+        """Run the baseline, or a mutant, on some of the inputs, in the order given."""
+        ...
 
 
 class Results:
@@ -40,7 +60,7 @@ class Results:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Runner,
         mutant: str | None,
         arrays: Arrays,
         digest: str,
@@ -136,10 +156,12 @@ class Results:
     # -- the store ----------------------------------------------------------------------------
 
     def _read(self, key: str) -> None:
-        found = self._engine.store.get_arrays(_KIND, key)
-        if found is None:
-            return
-        value, arrays = found
+        found = self._engine.store.get_arrays(KIND, key)
+        if found is not None:
+            self.take_stored(*found)
+
+    def take_stored(self, value: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what an earlier run has written."""
         self._failure = _failure(value, self._allowed, self._engine.limits)
         samples = value["samples"]
         if not samples:
@@ -187,7 +209,7 @@ class Results:
         arrays = {f"output {i}": array[samples] for i, array in enumerate(self._outputs.values())}
         if self._latency is not None:
             arrays["latency"] = self._latency[samples]
-        store.put_arrays(_KIND, key, value, arrays)
+        store.put_arrays(KIND, key, value, arrays)
 
 
 def _failure(value: Any, allowed: float, limits: Limits) -> Failure | None:
@@ -203,7 +225,7 @@ def _failure(value: Any, allowed: float, limits: Limits) -> Failure | None:
 
 def stored_outputs(store: Store, key: str) -> tuple[list[int], Arrays] | None:
     """What the store has of a run: the numbers of the inputs, and their outputs by name."""
-    found = store.get_arrays(_KIND, key)
+    found = store.get_arrays(KIND, key)
     if found is None:
         return None
     value, arrays = found

@@ -48,12 +48,14 @@ class Row:
         self._failure: Failure | None = None
         self._prepared = False
         self._fresh = False  # whether only a process will do that has served no other row
+        self._again = False  # whether it has started over
         self._open: set[str] = set()  # the datasets that the child has mapped
 
     def _ask(self, request: Mapping[str, Any], *args: Any, **options: Any) -> Reply | Failure:
         if self._failure is not None:
             return self._failure
         if self._child is None:
+            self._engine.take_hold(self)
             self._child = self._engine.fork(self._mutant, fresh=self._fresh)
         reply = self._child.ask(request, *args, **options)
         if isinstance(reply, Failure):
@@ -84,9 +86,25 @@ class Row:
 
         The row then starts over in a process of its own, and only what happens there counts. One
         that hangs does not: the device was well, and as fast as ever, when the row began.
+
+        Another machine may go away by itself, and come back: there every row may start over once,
+        and before a hang is believed, the machine is asked whether it is there.
+
+        Raises
+        ------
+        MutatennError
+            If another machine is gone.
         """
-        if failure.outcome is Outcome.TIMED_OUT or self._child is None or not self._child.used:
+        if self._child is None:
             return False
+        remote = self._engine.info["remote"]
+        if failure.outcome is Outcome.TIMED_OUT:
+            if remote:
+                self._engine.fork(self._mutant, fresh=True).close()
+            return False
+        if not self._child.used and (self._again or not remote):
+            return False
+        self._again = True
         self._fresh = True
         self._forget()
         return True
@@ -94,6 +112,12 @@ class Row:
     def _forget(self) -> None:
         self._child, self._prepared, self._failure = None, False, None
         self._open.clear()
+
+    def give_way(self) -> None:
+        """Let another row have the device; this one starts over when it is asked again."""
+        if self._failure is None:
+            self.close(wait=True)
+            self._forget()
 
     def ensure_prepared(self) -> Failure | None:
         """Make the mutant, if this child has not yet."""

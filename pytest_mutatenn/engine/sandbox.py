@@ -112,7 +112,7 @@ class Zygote:
             status = self._process.wait()
             raise InternalError(
                 f"The process that loads {self.order['model']} for {self.order['device']} at O"
-                f"{self.order['opt_level']} ended ({_status(status)}).\n{_tail(self._errors)}"
+                f"{self.order['opt_level']} ended ({status_text(status)}).\n{tail(self._errors)}"
             ) from error
         if "error" in reply:
             _raise(reply)
@@ -267,6 +267,8 @@ class Child:
     def _error(self, value: Mapping[str, Any]) -> Failure:
         if value["error"] == "memory":
             return self._fail(Outcome.OUT_OF_MEMORY, value["message"])
+        if value["error"] == "late":
+            return self._fail(Outcome.TIMED_OUT, value["message"])
         if value["error"] == "fault":
             return self._fail(Outcome.CRASHED, value["message"])
         if value["error"] == "raised":
@@ -280,11 +282,11 @@ class Child:
             raise _TooLarge
 
     def _fail(self, outcome: Outcome, reason: str | None) -> Failure:
-        stderr = _tail(self._errors)
+        stderr = tail(self._errors)
         ended = outcome is Outcome.CRASHED and reason is None
         status = self.close(kill=not ended, ended=ended)
         if reason is None:
-            reason = f"its process {_status(status)}"
+            reason = f"its process {status_text(status)}"
             if self._peak > self._nearly:
                 outcome, reason = Outcome.OUT_OF_MEMORY, f"{reason} at its memory limit"
         if outcome is Outcome.CRASHED:
@@ -337,7 +339,8 @@ def _raise(reply: Mapping[str, Any]) -> None:
     raise InternalError(f"in a child process:\n{reply['message']}")
 
 
-def _status(code: int) -> str:
+def status_text(code: int) -> str:
+    """How a process ended, from its exit code: ``died of SIGSEGV``."""
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"died of {signal.Signals(-code).name}"
@@ -387,7 +390,7 @@ def _memory_of(pid: int) -> tuple[int, int]:
     return int(fields[1]) * page, int(fields[2]) * page
 
 
-def _tail(fd: int) -> str:
+def tail(fd: int) -> str:
     """The end of what was written to a file; what is left out is said."""
     size = os.fstat(fd).st_size
     start = max(0, size - _STDERR_KEPT)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from pytest_mutatenn.devices.base import is_over
 from pytest_mutatenn.devices.slots import DeviceError
 from pytest_mutatenn.engine import wire
 from pytest_mutatenn.engine.bench import Bench
@@ -66,10 +67,16 @@ def serve_rows(control: socket.socket, errors: int, workshop: Workshop) -> NoRet
             os._exit(0)
         wire.send(control, {"ready": True, "seconds": check.seconds})
         suspect = False
+
+        def give_up() -> None:
+            if is_over(workshop.device, idle=True):
+                raise wire.Closed("the device is wanted elsewhere")
+
         with contextlib.suppress(wire.Closed):
             while True:
-                request, _, (row, errors) = wire.receive(control)
-                sound = not suspect or check.passes()
+                request, _, (row, errors) = wire.receive(control, watch=give_up)
+                over = is_over(workshop.device, idle=False)
+                sound = not over and (not suspect or check.passes())
                 wire.send(control, {"sound": sound})
                 if not sound:
                     break

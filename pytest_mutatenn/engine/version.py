@@ -28,6 +28,15 @@ def code_version() -> str:
 
 
 @cache
+def naming_version() -> str:
+    """Digest of what decides which mutant has which name: our source, and who lowers networks."""
+    digest = hashlib.sha256(source_version("compiler", "model", "operators").encode())
+    for package in ("apache-tvm", "onnx"):
+        digest.update(f"{package} {package_version(package)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
 def source_version(*folders: str) -> str:
     """Digest of the source in some folders of this package."""
     digest = hashlib.sha256()

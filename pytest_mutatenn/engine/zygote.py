@@ -106,11 +106,13 @@ def _load(sock: socket.socket) -> Workshop | None:
     try:
         import numpy.random  # noqa: F401  a child would import it anew, and what it serves with
 
+        from pytest_mutatenn.devices.base import is_remote
         from pytest_mutatenn.engine import serving  # noqa: F401
         from pytest_mutatenn.engine.workshop import Order, Workshop
 
         workshop = Workshop(Order(**order))
-        reason = workshop.device.missing()
+        # another machine's may be starting again: opening it waits
+        reason = None if is_remote(order["device"]) else workshop.device.missing()
         only = workshop.order.compile_only
         if reason is not None and not only:
             wire.send(sock, {"missing": reason, "number": number})
@@ -131,6 +133,7 @@ def _load(sock: socket.socket) -> Workshop | None:
             "fingerprint": workshop.device.fingerprint(),
             "target": str(workshop.target),
             "exclusive": workshop.device.exclusive,
+            "remote": is_remote(workshop.order.device),
             "refused": refused,
             "inputs": [asdict(spec) for spec in workshop.model.inputs],
             "outputs": [asdict(spec) for spec in workshop.model.outputs],

@@ -119,6 +119,19 @@ def prepare(path: Path, shapes: Mapping[str, Sequence[int]]) -> Prepared:
     return Prepared(graph, _opset(model), names, nodes, inputs, outputs)
 
 
+def input_specs(path: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[TensorSpec, ...]:
+    """The inputs that a network has once all shapes are given, as :func:`prepare` pins them.
+
+    Raises
+    ------
+    MutatennError
+        The file cannot be read, or an input's shape stays open.
+    """
+    graph = load(path).graph
+    _strip_initialisers_from_inputs(graph)
+    return _pin_inputs(graph, shapes, path.name)
+
+
 def load(path: Path) -> onnx.ModelProto:
     """Read an ONNX file with its external data.
 

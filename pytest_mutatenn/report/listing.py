@@ -54,7 +54,7 @@ def _print_counts(plan: Mapping[str, Any], line: Callable[[str], None]) -> None:
     order = list(CATEGORIES)
     for (category, stage), count in sorted(counts.items(), key=lambda e: (order.index(e[0][0]), e)):
         line(f"{count:6d}  {CATEGORIES[category]} ({category}), {stage}")
-    line(f"{len(plan['mutants']):6d}  in all")
+    line(f"{len(plan['mutants']):6d}  in all" + (f": {plan['without']}" if plan["without"] else ""))
     if plan["accepted"]:
         line(f"{len(plan['accepted']):6d}  of them accepted, and not run")
     for name, text in _LEFT_OUT:

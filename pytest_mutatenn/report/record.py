@@ -204,7 +204,10 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
         everywhere = "device" not in record["stage"].split("+")
         for (other, cell), sampled_out in left_out.items():
             if other == model and cell not in record["cells"] and everywhere:
-                record["cells"][cell] = absent_here(sampled_out=mutant in sampled_out)
+                without = gathered.plans[other, cell]["without"]
+                record["cells"][cell] = absent_here(
+                    sampled_out=mutant in sampled_out, without=without
+                )
         for cell, told in gathered.cells.items():
             if not told["available"] and cell not in record["cells"] and everywhere:
                 record["cells"][cell] = _no_device(told["reason"])
@@ -320,16 +323,18 @@ def _deciding(judgement: Judgement, rows: Iterable[Mapping[str, Any]]) -> list[i
     return next((r["deciding"] for r in rows if r["test"] in killers and r.get("deciding")), [])
 
 
-def absent_here(*, sampled_out: bool | None) -> dict[str, Any]:
+def absent_here(*, sampled_out: bool | None, without: str = "") -> dict[str, Any]:
     """What stands for a mutant in a cell that has it not: it is sampled out, or is not there.
 
     Parameters
     ----------
     sampled_out
         Which of the two; None where nobody knows.
+    without
+        Why the cell has no mutants at all.
     """
-    reason = "this cell's lowering has no such site"
-    if sampled_out is not False:
+    reason = without or "this cell's lowering has no such site"
+    if sampled_out is not False and not without:
         here = "sampled out in this cell"
         reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
