@@ -108,7 +108,7 @@ def test_what_was_combined_can_be_combined_again(two):
 
 def test_runs_that_shared_out_the_mutants_of_a_cell_make_one(two):
     whole = report(A, {"x@k#1": "failed", "y@k#1": "passed"})
-    whole["plans"][0]["sampled_out"] = 5
+    whole["plans"][0]["sampled_out"] = whole["excluded"]["sampled_out"] = 5
     parts = []
     for name, started in (("x@k#1", "1"), ("y@k#1", "2")):
         part = report(A, {name: "failed" if name[0] == "x" else "passed"}, started, mutants=[])
