@@ -46,7 +46,7 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
      "\n(default: llvm-O0), or a device alone, at O0"),
     ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
-     "\nelsewhere; every mutant is run on all inputs"),
+     "\nelsewhere; every test is run on every mutant, and on all inputs"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
      "\n--mutatenn-timeout-constant (default: 5)"),
@@ -337,7 +337,8 @@ def read_settings(config: pytest.Config) -> Settings:
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
         fail_on=check_conditions(values.words("fail_on"), values.text("fail_on", "")[1]),
-        full_matrix=config.getoption("mutatenn_full_matrix"),
+        # whoever reads a recording may have killed none of its mutants yet
+        full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
         incremental=not config.getoption("mutatenn_no_incremental"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),

@@ -26,7 +26,7 @@ from pytest_mutatenn.errors import MutatennError
 
 _TRACKER = struct.pack("<i", 0x2F271)
 _SERVER = struct.pack("<i", 0xFF271)
-_SUCCESS, _REQUEST, _SUMMARY = 0, 5, 6  # of the tracker's protocol
+_SUCCESS, _REQUEST, _SUMMARY = 0, 4, 6  # of the tracker's protocol
 _ANSWER = 5.0  # seconds for a machine to answer at all
 _KEPT = 5.0  # seconds that a session is kept at least while another process waits for it
 _PAUSE = 0.25
