@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_mutatenn.accepted import Accepted
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.devices.base import takes
-from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.engine.cell import Cell, CellGroup
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Counters, Limits
 from pytest_mutatenn.engine.recorded import RecordedEngine
@@ -61,6 +63,30 @@ class Row:
         return f"{self.cell.id}-{self.mutant or 'baseline'}"
 
 
+@dataclass(frozen=True)
+class GroupRow:
+    """The run of a test that compares cells: which cells, and a mutant or the baseline.
+
+    Attributes
+    ----------
+    subject
+        What is tested.
+    cell
+        Where: the cells, which have a column of their own in the report.
+    mutant
+        Id of the mutant; None for the baseline.
+    """
+
+    subject: Subject = field(repr=False)
+    cell: CellGroup
+    mutant: str | None
+
+    @property
+    def id(self) -> str:
+        """As it stands in the test's id."""
+        return f"{self.cell.id}-{self.mutant or 'baseline'}"
+
+
 class Grid:
     """Makes the rows of a session, and the engines that run them.
 
@@ -98,6 +124,7 @@ class Grid:
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._engines: dict[tuple[str, Cell], AnyEngine] = {}
         self._live: list[AnyEngine] = []
+        self._most_live = _LIVE_ENGINES
         self._present: dict[Cell, Presence] = {}
 
     # -- subjects -----------------------------------------------------------------------------
@@ -189,6 +216,8 @@ class Grid:
     def engine(self, subject: Subject, cell: Cell) -> AnyEngine:
         """The engine of a network on a cell; at most two have processes at a time.
 
+        In :meth:`holding` there may be more.
+
         Raises
         ------
         MutatennError
@@ -204,9 +233,18 @@ class Grid:
         if engine in self._live:
             self._live.remove(engine)
         self._live.append(engine)
-        while len(self._live) > _LIVE_ENGINES:
+        while len(self._live) > self._most_live:
             self._live.pop(0).close()
         return engine
+
+    @contextlib.contextmanager
+    def holding(self, cells: int) -> Iterator[None]:
+        """Let the engines of so many cells, and the reference's, have processes at a time."""
+        self._most_live = max(_LIVE_ENGINES, cells + 1)
+        try:
+            yield
+        finally:
+            self._most_live = _LIVE_ENGINES
 
     def _engine(self, subject: Subject, cell: Cell) -> AnyEngine:
         """Make the engine for what the cell's device takes."""
@@ -279,6 +317,52 @@ class Grid:
         if not self.settings.baseline_only:
             self._check_named(subject)
         return rows
+
+    def group_rows(self, subject: Subject, *, pairs: bool) -> list[GroupRow]:
+        """Every row of a test that compares cells: of each group the baseline, then the mutants.
+
+        A mutant has a row where it is among the mutants of every cell of the group: one on the
+        device stage is of one cell, and has none.
+
+        Parameters
+        ----------
+        subject
+            The network.
+        pairs
+            Whether the groups are all pairs of the run's cells, or all its cells together.
+        """
+        cells = self.settings.cells
+        if len(cells) < 2:
+            return []
+        groups = itertools.combinations(cells, 2) if pairs else [cells]
+        mutated = self.settings.active and not self.settings.baseline_only
+        if mutated:
+            self._prepare(subject, compared=False)
+        rows = []
+        for group in map(CellGroup, groups):
+            rows.append(GroupRow(subject, group, None))
+            if mutated:
+                shared = self._in_common(subject, group)
+                rows.extend(GroupRow(subject, group, mutant) for mutant in shared)
+        if mutated:
+            self._check_named(subject)
+        return rows
+
+    def _in_common(self, subject: Subject, group: CellGroup) -> list[str]:
+        """Ids of the mutants that all cells of a group have, in the order of the first.
+
+        None where a device is not here: then there is nothing to compare.
+        """
+        if any(self.presence(cell).reason for cell in group.cells):
+            return []
+        plans = [self.plan(subject, cell).mutants for cell in group.cells]
+        others = [{entry["id"] for entry in plan} for plan in plans[1:]]
+        return [
+            entry["id"]
+            for entry in plans[0]
+            if "device" not in entry["stage"].split("+")
+            and all(entry["id"] in there for there in others)
+        ]
 
     def _usable(self) -> list[Cell]:
         """The cells whose device is here, or can be compiled for."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_mutatenn.cells import cells_of, read_aliases, read_cell, read_devices
 from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
@@ -41,6 +41,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
     ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
+    ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
+     "\nmutant)"),
     ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
      "\n(default: llvm-O0), or a device alone, at O0"),
     ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
@@ -52,6 +54,9 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("memory-limit", "string", "MIB", "Memory a mutant may allocate (default: 2048)"),
     ("activation-budget", "string", "MIB", "Memory for tensors of the baseline that spare mutants"
      "\nwork (default: 256)"),
+    ("latency-repeats", "string", "N", "Measure the unmutated network's latency, N times an input"
+     "\n(default: 0, do not); off under pytest-xdist"),
+    ("latency-warmup", "string", "N", "Rounds over all inputs before that (default: 1)"),
     ("threads", "string", "N", "Threads that kernels may use at once on a machine, shared among its"
      "\nworkers (default: one a worker)"),
     ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
@@ -64,8 +69,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "fail_under", "full_matrix", "no_incremental", "list", "report", "baseline_only", "accept",
-    "parameter", "record",
+    "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report", "baseline_only",
+    "accept", "parameter", "differential", "record",
 )  # fmt: skip
 
 
@@ -122,6 +127,11 @@ def add_options(parser: pytest.Parser) -> None:
             "\nbaseline, the store or another mutant: slow, and the same verdicts",
         ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
+        (
+            "differential",
+            "Run every mutant on all inputs, also where the first ones kill it, so that"
+            "\ncells can be compared on it",
+        ),
     ):
         group.addoption(
             f"--mutatenn-{flag}",
@@ -154,6 +164,9 @@ class Settings:
         The file to write what the run computes to.
     threads
         Threads for all workers of a machine together; None for one each.
+    latency_repeats, latency_warmup
+        Rounds over all inputs in which the unmutated network's latency is measured, and rounds
+        before them that do not count.
     overriding
         Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
@@ -174,10 +187,12 @@ class Settings:
     sample: tuple[float, bool] | None
     seed: int
     fail_under: float | None
+    fail_on: tuple[str, ...]
     full_matrix: bool
     incremental: bool
     list_only: bool
     baseline_only: bool
+    differential: bool
     reports: tuple[Destination, ...]
     record: Path | None
     cache_dir: Path
@@ -186,11 +201,35 @@ class Settings:
     memory_limit: int
     activation_budget: int
     threads: int | None
+    latency_repeats: int
+    latency_warmup: int
     model: str | None
     inputs: str | None
     overriding: frozenset[str]
     disabled_passes: tuple[str, ...]
     required_passes: tuple[str, ...]
+
+    def deciding(self) -> dict[str, Any]:
+        """Which options decide what is tested and what comes out of it, as plain data."""
+        return {
+            "operators": self.operators,
+            "stages": list(self.stages),
+            "mutants": list(self.mutants),
+            "order": list(self.order),
+            "positions": list(self.positions),
+            "parameters": [list(parameter) for parameter in self.parameters],
+            "sample": None if self.sample is None else list(self.sample),
+            "seed": self.seed,
+            "full_matrix": self.full_matrix,
+            "baseline_only": self.baseline_only,
+            "differential": self.differential,
+            "reference": self.reference.id,
+            "timeout_factor": self.timeout_factor,
+            "timeout_constant": self.timeout_constant,
+            "memory_limit": self.memory_limit,
+            "disable_pass": list(self.disabled_passes),
+            "require_pass": list(self.required_passes),
+        }
 
     @property
     def default_cell(self) -> Cell:
@@ -238,6 +277,12 @@ class _Values:
             raise MutatennError(f"{option} must be {unit} {span}, got {text!r}.")
         return value
 
+    def count(self, name: str, default: int) -> int:
+        text, option = self.text(name, str(default))
+        if text.isdecimal():
+            return int(text)
+        raise MutatennError(f"{option} must be a whole number of at least 0, got {text!r}.")
+
     def whole(self, name: str, noun: str) -> int:
         text, option = self.text(name, "")
         if text.isdecimal() and int(text) >= 1:
@@ -253,6 +298,7 @@ def read_settings(config: pytest.Config) -> Settings:
     MutatennError
         Naming the option, what it may be, and what it was.
     """
+    from pytest_mutatenn.report.gates import check_conditions
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
@@ -290,11 +336,13 @@ def read_settings(config: pytest.Config) -> Settings:
         sample=_sample(*values.text("sample", "")),
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
+        fail_on=check_conditions(values.words("fail_on"), values.text("fail_on", "")[1]),
         # whoever reads a recording may have killed none of its mutants yet
         full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
         incremental=not config.getoption("mutatenn_no_incremental"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
+        differential=config.getoption("mutatenn_differential"),
         record=_record(
             *values.text("record", ""),
             (*cells, reference),
@@ -309,6 +357,8 @@ def read_settings(config: pytest.Config) -> Settings:
             values.number("activation_budget", 256, 0, 2**30, "a number of MiB") * 2**20
         ),
         threads=values.whole("threads", "threads") if values.text("threads", "")[0] else None,
+        latency_repeats=values.count("latency_repeats", 0),
+        latency_warmup=values.count("latency_warmup", 1),
         model=values.text("model", "")[0] or None,
         inputs=values.text("inputs", "")[0] or None,
         overriding=frozenset(

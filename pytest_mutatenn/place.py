@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-# cell and mutant; what the user's own parameters add before or behind is no part of a row
+_CELL = r"[\w.:;=+/]+-O[0-4]"
+# cell, or cells, and mutant; what the user's own parameters add before or behind is no part of it
 _ROW = re.compile(
-    r"(?P<cell>[\w.:]+-O[0-4])-(?:(?P<check>baseline|identity|canary)|"
+    rf"(?P<cell>{_CELL}(?:(?:~\d+)?~[^~\[\]]+?-O[0-4])*)-(?:(?P<check>baseline|identity|canary)|"
     r"(?:graph|kernel|device|weights)\.\w+@(?P<kernel>\w+?)(?:__\d+)?(?![\w])[\w.@#:+~]*)"
 )
 
@@ -18,7 +19,7 @@ class Place(NamedTuple):
     Attributes
     ----------
     cell
-        Its cell; empty for a test that has none.
+        Its cell, or the cells that it compares; empty for a test that has none.
     kernel
         The layer, kernel or parameter that its mutant is in; what has no mutant is by itself.
     row

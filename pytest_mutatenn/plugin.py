@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from pytest_mutatenn import options
-from pytest_mutatenn.fixtures import ROW
+from pytest_mutatenn.fixtures import CELL, GROUP, PAIR, ROW
 
 pytest_plugins = (
     "pytest_mutatenn.fixtures.row",
     "pytest_mutatenn.fixtures.model",
     "pytest_mutatenn.fixtures.mutant",
     "pytest_mutatenn.fixtures.device",
+    "pytest_mutatenn.fixtures.cells",
 )
 
 MARKER_HELP = (
@@ -118,18 +119,31 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every test that uses a network its rows."""
-    if ROW not in metafunc.fixturenames or not options.active(metafunc.config):
+    names = metafunc.fixturenames
+    if ROW not in names or not (options.active(metafunc.config) or GROUP in names):
         return
     from pytest_mutatenn.errors import MutatennError
     from pytest_mutatenn.session import session_of
 
-    session = session_of(metafunc.config)
+    if GROUP in names and CELL in names:
+        raise pytest.Collector.CollectError(
+            f"{metafunc.definition.nodeid} asks for cells and for one cell: predictions, baseline, "
+            "model, device and opt_level are of one. Each of cells, and of cell_pair, has its own, "
+            "such as cells[0].predictions."
+        )
     try:
-        compared = "reference" in metafunc.fixturenames
-        rows = session.grid.rows(session.subject_of(metafunc.definition), compared=compared)
+        session = session_of(metafunc.config)
+        subject = session.subject_of(metafunc.definition)
+        rows: Sequence[Any]
+        if GROUP in names:
+            session.known.telling = True
+            rows = session.grid.group_rows(subject, pairs=PAIR in names)
+        else:
+            rows = session.grid.rows(subject, compared="reference" in names)
     except MutatennError as error:
         raise pytest.Collector.CollectError(str(error)) from None
-    metafunc.parametrize(ROW, rows, ids=[row.id for row in rows], indirect=True)
+    if rows:
+        metafunc.parametrize(ROW, rows, ids=[row.id for row in rows], indirect=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -144,12 +158,15 @@ def pytest_collection_modifyitems(
     yield
     if session is None:
         return
-    from pytest_mutatenn.session import row_of
+    from pytest_mutatenn.session import compares, row_of
 
     session.set_order(collected)
     if not session.settings.active:
         return
     places = {row_id: i for i, row_id in enumerate(_row_order(collected))}
+    # cells are compared when what each of them gives is known
+    last = {_row_key(item): len(places) for item in collected if compares(item)}
+    places = {key: i + last.get(key, 0) for key, i in places.items()}
     kept = set(items)
     needed = {
         (session.test_of(item), row.cell)

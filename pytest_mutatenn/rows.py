@@ -10,6 +10,7 @@ import pytest
 
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.errors import InternalError, MutatennError
+from pytest_mutatenn.fixtures.group import GroupRun
 from pytest_mutatenn.fixtures.run import MutantDied, RowRun
 from pytest_mutatenn.session import RUN
 
@@ -65,6 +66,8 @@ def read_row(
     died = call.excinfo is not None and call.excinfo.errisinstance(MutantDied)
     if run.decided is not None and (died or report.skipped or report.when == "call"):
         verdict, reason = run.decided
+        if verdict.detected:
+            session.known.set_detected(run.key)
         _attach(report, run, "verdict", reason, verdict)
         _set_status(report, verdict.name)
         if not report.skipped:
@@ -84,6 +87,7 @@ def read_row(
         # where nobody knows of the baseline yet, the other tests run too: it may have failed
         if session.known.is_green((model, cell, run.test)):
             session.known.killers.setdefault(run.key, (run.order, run.test))
+            session.known.set_detected(run.key)
         call.excinfo = None  # no exception to interact with: a debugger does not stop at it
         report.outcome = "passed"
         report.longrepr = None
@@ -106,7 +110,7 @@ def _baseline_result(report: pytest.TestReport) -> str:
 
 def _attach(
     report: pytest.TestReport,
-    run: RowRun,
+    run: RowRun | GroupRun,
     result: str,
     reason: str,
     verdict: Verdict | None = None,
@@ -125,6 +129,7 @@ def _attach(
             "verdict": verdict.name if verdict is not None else "",
             "stats": run.stats,
             "deciding": run.deciding,
+            **run.told(),
         }
     )
     vars(report)["mutatenn_row"] = row

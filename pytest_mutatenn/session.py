@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -15,8 +16,9 @@ from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
+from pytest_mutatenn.fixtures.group import GroupRun
 from pytest_mutatenn.fixtures.run import Knowledge, RowRun
-from pytest_mutatenn.grid import Grid, Row
+from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.options import Settings, read_settings
 from pytest_mutatenn.presence import presence
 from pytest_mutatenn.report.recording import describe_cell
@@ -115,7 +117,7 @@ class Session:
             )
             for other in siblings:
                 its = row_of(other)
-                if its == Row(row.subject, row.cell, None) and self.test_of(other) == test:
+                if its == dataclasses.replace(row, mutant=None) and self.test_of(other) == test:
                     found.append(other)
         return found
 
@@ -150,11 +152,16 @@ def _shared_folder(config: pytest.Config, settings: Settings) -> Path | None:
     return Store(settings.cache_dir).temporary(os.getppid(), told["testrunuid"])
 
 
-def row_of(item: Any) -> Row | None:
+def row_of(item: Any) -> Row | GroupRow | None:
     """The row of a collected test, if it has one."""
     callspec = getattr(item, "callspec", None)
     row = callspec.params.get(ROW) if callspec is not None else None
-    return row if isinstance(row, Row) else None
+    return row if isinstance(row, Row | GroupRow) else None
+
+
+def compares(item: Any) -> bool:
+    """Whether a collected test compares cells."""
+    return isinstance(row_of(item), GroupRow)
 
 
 def _without_row(item: Any) -> str:
@@ -178,7 +185,7 @@ def _operator_files() -> tuple[Any, ...]:
     return registry.registered_files() if registry is not None else ()
 
 
-RUN = pytest.StashKey[RowRun]()
+RUN = pytest.StashKey[RowRun | GroupRun]()
 _TEST = pytest.StashKey[str]()
 _SESSION = pytest.StashKey[Session]()
 
@@ -291,6 +298,7 @@ def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
             "digest": dataset.digest,
             "count": len(dataset.names),
             "labelled": dataset.labels is not None,
+            "names": list(map(str, dataset.names)),
         },
     }
 

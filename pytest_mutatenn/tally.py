@@ -14,6 +14,10 @@ from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import cpu_name, package_version
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report import recording
+from pytest_mutatenn.report.differences import differential_of, without_keys
+from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.gates import gates
+from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.writers import write_report
 
@@ -86,15 +90,27 @@ class Tally:
             "argv": self._argv,
             "seed": self.settings.seed,
             "workers": self.workers,
+            "options": self.settings.deciding(),
         }
         self.record = build_record(
             self.gathered,
             run,
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
+            latency_off=self._latency_off(),
         )
+        store = Store(self.settings.cache_dir)
+        reference = self.settings.reference.id
+        self.record["differential"] = differential_of(self.record, store, reference)
+        self.record["divergent"] = divergent_of(self.record, store)
+        without_keys(self.record)
         self._remember_kills()
         return self.record
+
+    def _latency_off(self) -> str:
+        if not self.settings.latency_repeats:
+            return NOT_ASKED
+        return WORKERS if self.workers else ""
 
     def _remember_kills(self) -> None:
         """Keep which inputs the killing assertions failed for: they come first next time."""
@@ -137,29 +153,10 @@ class Tally:
         assert self.record is not None
         if not self.settings.active or self.settings.baseline_only:
             return []
-        fine = ("passed", "compiled", "skipped")
-        red = sum(entry["outcome"] not in fine for entry in self.record["baseline"])
-        overall = self.record["score"]["overall"]
         if not any(plan["mutants"] for plan in self.gathered.plans.values()):
             return [self._nothing()]
-        if overall["score"] is None:
-            if red:
-                fail = "1 test fails" if red == 1 else f"{red} tests fail"
-                return [
-                    f"{fail} on the unmutated model; mutation testing needs a green suite. "
-                    "Run pytest without --mutatenn first."
-                ]
-            return ["No mutant was tested: " + _why_none(self.record)]
-        required = self.settings.fail_under
-        if required is None:
-            return []
-        reached = overall["score"] if overall["low"] is None else overall["low"]
-        lower = "" if overall["low"] is None else " (lower end of the sample's 95 % interval)"
-        if reached < required:
-            return [
-                f"--mutatenn-fail-under: required {required:g} %, reached {reached:.2f} %{lower}"
-            ]
-        return []
+        settings = self.settings
+        return gates(self.record, settings.fail_under, settings.fail_on, "mutatenn-")
 
     def _nothing(self) -> str:
         operators = self.settings.operators
@@ -184,13 +181,3 @@ class Tally:
             f"No mutants: the operators {operators!r} found nothing in the stages "
             f"{', '.join(self.settings.stages)} of {cells}. See --mutatenn-list."
         )
-
-
-def _why_none(record: Mapping[str, Any]) -> str:
-    reasons: dict[str, int] = {}
-    for mutant in record["mutants"]:
-        for there in mutant["cells"].values():
-            text = there["reason"] if there["verdict"] == "SKIPPED" else there["verdict"]
-            reasons[text] = reasons.get(text, 0) + 1
-    worst = sorted(reasons.items(), key=lambda item: -item[1])[:3]
-    return "; ".join(f"{count} x {text}" for text, count in worst) + "."

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_mutatenn.engine.cell import Cell, CellGroup
 from pytest_mutatenn.place import place_of
 
 scheduling = pytest.importorskip("pytest_mutatenn.scheduling", reason="needs pytest-xdist")
@@ -36,7 +37,9 @@ def scope(test, row):
     return place_of(f"tests/test_it.py::{test}[{row}]").row
 
 
-@pytest.mark.parametrize("cell", ["llvm-O2", "cuda:0-O3"])
+@pytest.mark.parametrize(
+    "cell", ["llvm-O2", "cuda:0-O3", "llvm:mattr=+avx2;mcpu=x-O1", "llvm-O0~c-O2", "a-O0~4~c-O2"]
+)
 def test_every_row_has_a_scope_of_its_own(cell):
     assert len({scope("test_a", f"{cell}-{row}") for row in ROWS}) == len(ROWS)
 
@@ -53,6 +56,14 @@ def test_all_tests_of_a_row_have_one(row):
     }
     assert len(named) == 1
     assert scope("test_a", f"llvm-O3-{row}") not in named
+
+
+def test_cells_that_are_compared_are_a_place_of_their_own():
+    cells = [Cell("llvm", 0), Cell("llvm:mcpu=skylake-avx512", 2), Cell("c", 3), Cell("c", 4)]
+    for group in (cells[:2], cells[:3], cells):
+        name = CellGroup(tuple(group)).id
+        assert place_of(f"test_it.py::test_a[{name}-kernel.boundary@conv2d#1]").cell == name
+    assert CellGroup(tuple(cells)).id == "llvm-O0~2~c-O4"
 
 
 def test_other_tests_are_rows_of_their_own():

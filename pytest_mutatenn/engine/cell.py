@@ -1,4 +1,4 @@
-"""A cell: one device at one opt level."""
+"""A cell: one device at one opt level; and several cells that a test compares."""
 
 from __future__ import annotations
 
@@ -59,3 +59,25 @@ class Cell:
                 f"{option}: {text!r} is no cell; write a device and an opt level, such as llvm-O0."
             )
         return cls(match["device"], int(match["level"]))
+
+
+@dataclass(frozen=True, order=True)
+class CellGroup:
+    """Several cells that a test compares on the same mutant.
+
+    Attributes
+    ----------
+    cells
+        Two or more, in the order of the run.
+    """
+
+    cells: tuple[Cell, ...]
+
+    @property
+    def id(self) -> str:
+        """The group in test ids and reports: ``llvm-O0~llvm-O2``.
+
+        Of more than three cells the first, how many lie between, and the last: ``llvm-O0~4~c-O3``.
+        """
+        ids = [cell.id for cell in self.cells]
+        return "~".join(ids if len(ids) <= 3 else [ids[0], str(len(ids) - 2), ids[-1]])

@@ -326,14 +326,10 @@ class Engine:
         """
         if self.compile_only:
             raise MutatennError(f"{self.cell.id} is compiled only: its device is not here.")
-        program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
-        # what is kept beside the outputs is relative to a baseline; and the identity must run for
-        # itself: that its outputs are the baseline's is what it shows
-        role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
-        # a program knows its tensors by position, inputs and outputs are given by name
-        names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
-        key = combine(_FORMAT, program, digest, self.info["fingerprint"], role, names)
-        self.opened[key] = Opened(program, digest, role_of(mutant))
+        key = self.result_key(mutant, digest, row)
+        if key is not None:
+            program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
+            self.opened[key] = Opened(program, digest, role_of(mutant))
         baseline = 0.0
         if mutant is not None:
             baseline = self.baseline(arrays, digest, keep=keep).seconds
@@ -344,9 +340,20 @@ class Engine:
             digest,
             row,
             keep=keep,
-            key=key if self.incremental else None,
+            key=key,
             allowed=self.limits.deadline(baseline),
         )
+
+    def result_key(self, mutant: str | None, digest: str, row: Row | None = None) -> str | None:
+        """Where the store has the results of a run on these inputs; None where nothing is kept."""
+        program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
+        # what is kept beside the outputs is relative to a baseline; and the identity must run for
+        # itself: that its outputs are the baseline's is what it shows
+        role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
+        # a program knows its tensors by position, inputs and outputs are given by name
+        names = repr([[spec["name"] for spec in self.info[side]] for side in ("inputs", "outputs")])
+        key = combine(_FORMAT, program, digest, self.info["fingerprint"], role, names)
+        return key if self.incremental else None
 
     def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
         """Run the baseline, or read what an earlier run gave.

@@ -133,7 +133,13 @@ class Predictions:
 
     @property
     def latency(self) -> NDArray[np.float64] | None:
-        """Seconds per input: float64, shape (inputs,); None where nobody measured."""
+        """Seconds per input: float64, shape (inputs,); None where nobody measured.
+
+        Of a network's row they are of the run that gave these answers, which may have been an
+        earlier session's; NaN where part of the work was spared. With
+        ``--mutatenn-latency-repeats`` those of the unmutated network are this session's, the median
+        of the repeats.
+        """
         return self._answers().latency
 
     @property

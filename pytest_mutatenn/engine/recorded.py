@@ -19,7 +19,7 @@ from pytest_mutatenn.devices.base import open_device
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure
-from pytest_mutatenn.engine.results import Results
+from pytest_mutatenn.engine.results import KIND, Results
 from pytest_mutatenn.engine.selected import selected_operators
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import code_version, naming_version
@@ -249,6 +249,17 @@ class RecordedEngine:
         results = Results(self, mutant, arrays, digest, None, keep=False, key=None, allowed=0.0)
         results.take_stored(found, self._file.arrays(found["arrays"]))
         return results
+
+    def result_key(self, mutant: str | None, digest: str) -> str | None:
+        """Where the store has what was recorded; it is put there, for who reads it by its key."""
+        program = self._there["info"]["digest"] if mutant is None else self.recipe(mutant).digest
+        found = self._results.get((program, role_of(mutant), digest))
+        if found is None:
+            return None
+        key = combine(self.key, program, role_of(mutant), digest)
+        if self.store.get_arrays(KIND, key) is None:
+            self.store.put_arrays(KIND, key, found, self._file.arrays(found["arrays"]))
+        return key
 
     @cached_property
     def _results(self) -> dict[tuple[str, str, str], dict[str, Any]]:

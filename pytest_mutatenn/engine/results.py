@@ -221,3 +221,13 @@ def _failure(value: Any, allowed: float, limits: Limits) -> Failure | None:
     late = failure.outcome is Outcome.TIMED_OUT and allowed > 1.5 * value["allowed"]
     large = failure.outcome is Outcome.OUT_OF_MEMORY and limits.memory > value["memory"]
     return None if late or large else failure
+
+
+def stored_outputs(store: Store, key: str) -> tuple[list[int], Arrays] | None:
+    """What the store has of a run: the numbers of the inputs, and their outputs by name."""
+    found = store.get_arrays(KIND, key)
+    if found is None:
+        return None
+    value, arrays = found
+    outputs = {name: arrays[f"output {i}"] for i, name in enumerate(value["outputs"])}
+    return list(value["samples"]), outputs

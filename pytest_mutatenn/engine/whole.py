@@ -171,9 +171,9 @@ class WholeEngine:
         """Give what is known of a run, to be asked for more of its inputs."""
         if mutant is not None:
             raise InternalError(f"{self.cell.id} was asked for {mutant}: {NO_MUTANTS}")
-        info = self.info
-        key = combine(_FORMAT, info["digest"], digest, info["fingerprint"])
-        self.opened[key] = Opened(info["digest"], digest, role_of(None))
+        key = self.result_key(None, digest)
+        if key is not None:
+            self.opened[key] = Opened(self.info["digest"], digest, role_of(None))
         return Results(
             self,
             None,
@@ -181,9 +181,14 @@ class WholeEngine:
             digest,
             None,
             keep=False,
-            key=key if self.incremental else None,
+            key=key,
             allowed=self.limits.compile_timeout,
         )
+
+    def result_key(self, mutant: str | None, digest: str) -> str | None:
+        """Where the store has the results on these inputs; None where nothing is kept."""
+        key = combine(_FORMAT, self.info["digest"], digest, self.info["fingerprint"])
+        return key if self.incremental else None
 
     def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
         """Run, or read what an earlier run gave.

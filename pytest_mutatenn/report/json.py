@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+DEFAULT = "mutatenn.json"
+
 
 def write(record: Mapping[str, Any], path: Path) -> None:
     """Write the record, of a list each entry on a line; NaN never stands in it."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES, STAGES
-from pytest_mutatenn.report.terminal import cut
+from pytest_mutatenn.report.words import cut
 
 _LEFT_OUT = (("sampled_out", "sampled out"), ("not_selected", "not selected"))
 

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_mutatenn.analysis.score import Score, score
-from pytest_mutatenn.analysis.verdict import Judgement, RowResult, Verdict, judge
+from pytest_mutatenn.analysis.verdict import Judgement, Verdict
 from pytest_mutatenn.compiler.mutant import CHECKS
+from pytest_mutatenn.report.differences import NOTHING
+from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.grouped import column
+from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
+from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
+from pytest_mutatenn.report.scores import excluded_of, scores_of
 
 SCHEMA = "mutatenn/1"
+FIELDS = (
+    "schema",
+    "run",
+    "models",
+    "cells",
+    "baseline",
+    "checks",
+    "plans",
+    "mutants",
+    "divergent",
+    "differential",
+    "latency",
+    "absent",
+    "score",
+    "excluded",
+    "warnings",
+    "counters",
+)
+"""What a report has."""
 
 _STATS = (
     "outcome",
@@ -25,9 +48,8 @@ _STATS = (
     "tau_mean",
     "code_digest",
     "undefined",
+    "evaluation",
 )
-_MADE = frozenset(["code_digest", "seconds_compile", "before", "after", "undefined"])
-"""What is known of a mutant as soon as it is made."""
 
 
 @dataclass
@@ -59,7 +81,12 @@ class Gathered:
 
 
 def build_record(
-    gathered: Gathered, run: Mapping[str, Any], *, full_matrix: bool, sampled: bool
+    gathered: Gathered,
+    run: Mapping[str, Any],
+    *,
+    full_matrix: bool,
+    sampled: bool,
+    latency_off: str = NOT_ASKED,
 ) -> dict[str, Any]:
     """Build the report.
 
@@ -73,77 +100,32 @@ def build_record(
         Whether every test was to run on every mutant.
     sampled
         Whether the mutants are a sample.
+    latency_off
+        Why latencies were not measured; empty where they were.
     """
-    rows: dict[tuple[str, str, str | None], list[dict[str, Any]]] = {}
-    everything = _one_of_each(gathered.rows)
-    for row in _with_twins(everything):
-        rows.setdefault((row["model"], row["cell"], row["mutant"]), []).append(row)
-    green = _green(everything)
-    mutants = _mutants(gathered, rows, green, full_matrix)
-    return {
+    everything = one_of_each(gathered.rows)
+    judge = Judge(everything, full_matrix)
+    mutants = _mutants(gathered, judge)
+    plans = _plans(gathered)
+    record = {
         "schema": SCHEMA,
         "run": dict(run),
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
-        "checks": _checks(rows, green, full_matrix),
+        "checks": _checks(judge),
+        "plans": plans,
         "mutants": mutants,
+        "divergent": [],
+        "differential": {**NOTHING},
+        "latency": latency_of(everything, latency_off),
         "absent": _absent(gathered),
-        "score": _scores(mutants, sampled),
-        "excluded": _excluded(gathered, mutants),
+        "score": scores_of(mutants, sampled),
+        "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
         "counters": dict(sorted(gathered.counters.items())),
     }
-
-
-def _one_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows in order; of a row that several workers ran, the first that ran to a result."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    ranked = sorted(rows, key=lambda r: (r["order"], r["test"], r["result"] == "spared"))
-    for row in ranked:
-        found.setdefault((row["model"], row["cell"], row["mutant"], row["test"]), row)
-    return list(found.values())
-
-
-def _with_twins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that a worker left out as duplicates, with what the same code did on the same test.
-
-    Which of several mutants with one code a worker meets first is chance; which of them stands
-    for the others in the report is not.
-    """
-    done: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in rows:
-        if row["mutant"] in CHECKS or row.get("verdict") == Verdict.DUPLICATE.name:
-            continue
-        if row["result"] in ("passed", "failed", "verdict"):
-            done.setdefault(_twins(row), row)
-    return [
-        _as_twin(row, done[_twins(row)])
-        if row.get("verdict") == Verdict.DUPLICATE.name and _twins(row) in done
-        else row
-        for row in rows
-    ]
-
-
-def _as_twin(row: dict[str, Any], twin: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as if it had run: with its twin's result, and what is known of its own making."""
-    own = {name: value for name, value in row["stats"].items() if name in _MADE}
-    return {**twin, "mutant": row["mutant"], "stats": {**twin["stats"], **own}}
-
-
-def _twins(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    code = (row.get("stats") or {}).get("code_digest") or row["mutant"]
-    return row["model"], row["cell"], code, row["test"]
-
-
-def _green(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], dict[str, bool]]:
-    """(model, cell) -> test -> whether it passed on the baseline."""
-    green: dict[tuple[str, str], dict[str, bool]] = {}
-    for row in rows:
-        if row["mutant"] is None:
-            passed = row["result"] in ("passed", "compiled")
-            green.setdefault((row["model"], row["cell"]), {})[row["test"]] = passed
-    return green
+    return {**record, "divergent": divergent_of(record, None)}
 
 
 def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -154,6 +136,7 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "cell": row["cell"],
             "outcome": row["result"],
             "message": row["reason"],
+            **({"told": row["stats"]} if row.get("stats") else {}),
         }
         for row in rows
         if row["mutant"] is None
@@ -161,23 +144,11 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["test"]))
 
 
-def _judge(
-    rows: Iterable[Mapping[str, Any]], green: Mapping[str, bool], full_matrix: bool
-) -> Judgement:
-    results = [
-        RowResult(r["test"], r["order"], r["result"], r.get("verdict", ""), r["reason"])
-        for r in rows
-    ]
-    return judge(results, green, full_matrix=full_matrix)
-
-
-def _checks(
-    rows: Mapping[Any, Any], green: Mapping[Any, Any], full_matrix: bool
-) -> list[dict[str, Any]]:
+def _checks(judge: Judge) -> list[dict[str, Any]]:
     found = []
-    for (model, cell, mutant), group in rows.items():
+    for model, cell, mutant in judge.rows:
         if mutant in CHECKS:
-            judgement = _judge(group, green.get((model, cell), {}), full_matrix)
+            judgement = judge.alone(model, cell, mutant)
             found.append(
                 {
                     "id": mutant,
@@ -191,15 +162,31 @@ def _checks(
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["id"]))
 
 
-def _mutants(
-    gathered: Gathered, rows: Mapping[Any, Any], green: Mapping[Any, Any], full_matrix: bool
-) -> list[dict[str, Any]]:
+def _plans(gathered: Gathered) -> list[dict[str, Any]]:
+    """How many mutants each cell has, and how many were left out."""
+    return [
+        {
+            "model": model,
+            "cell": cell,
+            "mutants": len(plan["mutants"]),
+            "sampled_out": len(plan["sampled_out"]),
+            "not_selected": len(plan["not_selected"]),
+        }
+        for (model, cell), plan in sorted(gathered.plans.items())
+    ]
+
+
+def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
+    alone: dict[tuple[str, str], dict[str, Verdict]] = {}
+    ids: dict[tuple[str, str], str] = {}
     for (model, cell), plan in sorted(gathered.plans.items()):
-        by_code = _accepted_code(rows, model, cell, plan)
+        by_code = _accepted_code(judge, model, cell, plan)
+        lonely = dict(by_code)
         for entry in plan["mutants"]:
-            group = rows.get((model, cell, entry["id"]), [])
-            judgement = _judge(group, green.get((model, cell), {}), full_matrix)
+            group = judge.all_rows(model, cell, entry["id"])
+            own = judge.alone(model, cell, entry["id"])
+            judgement = judge.verdict(model, cell, entry["id"])
             judgement = _first_of_its_code(judgement, entry["name"], group, by_code)
             if not group:
                 judgement = Judgement(
@@ -207,31 +194,59 @@ def _mutants(
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+            ids[model, entry["name"]] = entry["id"]
+            alone.setdefault((model, entry["name"]), {})[cell] = own.verdict
+            own = _first_of_its_code(own, entry["name"], group, lonely)
+            record["cells"][cell]["alone"] = own.verdict.name
     left_out = {key: set(plan["sampled_out"]) for key, plan in gathered.plans.items()}
+    codes: dict[tuple[str, str], dict[str, str]] = {}
     for (model, mutant), record in found.items():
+        everywhere = "device" not in record["stage"].split("+")
         for (other, cell), sampled_out in left_out.items():
-            elsewhere = "device" not in record["stage"].split("+")
-            if other == model and cell not in record["cells"] and elsewhere:
+            if other == model and cell not in record["cells"] and everywhere:
                 without = gathered.plans[other, cell]["without"]
-                record["cells"][cell] = _absent_here(mutant in sampled_out, without)
+                record["cells"][cell] = absent_here(
+                    sampled_out=mutant in sampled_out, without=without
+                )
         for cell, told in gathered.cells.items():
-            on_device = "device" in record["stage"].split("+")
-            if not told["available"] and cell not in record["cells"] and not on_device:
+            if not told["available"] and cell not in record["cells"] and everywhere:
                 record["cells"][cell] = _no_device(told["reason"])
         cells = record["cells"] = dict(sorted(record["cells"].items()))
-        scored = {v["verdict"] for v in cells.values() if Verdict[v["verdict"]].scored}
+        scored = {v["alone"] for v in cells.values() if Verdict[v["alone"]].scored}
         record["divergent"] = len(scored) > 1
+        if everywhere:
+            record["groups"] = _columns(judge, model, ids[model, mutant], mutant, alone, codes)
     return [found[key] for key in sorted(found)]
 
 
-def _accepted_code(
-    rows: Mapping[Any, Any], model: str, cell: str, plan: Mapping[str, Any]
-) -> dict[str, str]:
+def _columns(
+    judge: Judge,
+    model: str,
+    entry: str,
+    mutant: str,
+    alone: Mapping[tuple[str, str], Mapping[str, Verdict]],
+    codes: dict[tuple[str, str], dict[str, str]],
+) -> dict[str, Any]:
+    """A mutant's entries in the columns of several cells."""
+    found = {}
+    for group, cells in judge.groups.get(model, {}).items():
+        rows = judge.rows.get((model, group, entry))
+        judgement = None
+        if rows:
+            by_code = codes.setdefault((model, group), {})
+            judgement = judge.alone(model, group, entry)
+            judgement = _first_of_its_code(judgement, mutant, rows, by_code)
+        there = alone[model, mutant]
+        found[group] = column(there, cells, judgement, full_matrix=judge.full_matrix)
+    return found
+
+
+def _accepted_code(judge: Judge, model: str, cell: str, plan: Mapping[str, Any]) -> dict[str, str]:
     """Code of an accepted mutant -> its name: what has the same code is no survivor either."""
     found = {}
     for entry in plan["mutants"]:
         if entry["id"] in plan["accepted"]:
-            for row in rows.get((model, cell, entry["id"]), []):
+            for row in judge.all_rows(model, cell, entry["id"]):
                 code = (row.get("stats") or {}).get("code_digest")
                 if code:
                     found[code] = f"{entry['name']}, which is accepted"
@@ -244,7 +259,8 @@ def _first_of_its_code(
     """Of the mutants with the same code the first in the plan stands for all."""
     if not (judgement.verdict.scored or judgement.verdict is Verdict.DUPLICATE):
         return judgement
-    code = next((r["stats"].get("code_digest") for r in rows if r.get("stats")), None)
+    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
+    code = next((digest for digest in found if digest), None)
     if not code:
         return judgement
     first = by_code.setdefault(code, mutant)
@@ -270,23 +286,26 @@ def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict
         "after": entry["after"],
         "parameters": entry["parameters"],
         "cells": {},
+        "groups": {},
         "divergent": False,
     }
 
 
 def _cell(
-    judgement: Judgement, rows: Iterable[Mapping[str, Any]], entry: Mapping[str, Any]
+    judgement: Judgement, rows: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]
 ) -> dict[str, Any]:
     stats: dict[str, Any] = {}
     for row in rows:
         # what does not count for the verdict may have run or not: that depends on the worker
         found = row.get("stats") or {}
-        known = found if row["test"] in judgement.read else _MADE & found.keys()
+        known = found if row["test"] in judgement.read else MADE & found.keys()
         stats.update({k: found[k] for k in known if found[k] is not None})
     if judgement.verdict is Verdict.DUPLICATE:
-        stats = {k: stats[k] for k in _MADE if k in stats}
+        stats = {k: stats[k] for k in MADE if k in stats}
     return {
         "verdict": judgement.verdict.name,
+        "alone": judgement.verdict.name,
+        "planned": True,
         "reason": judgement.reason,
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
@@ -294,19 +313,37 @@ def _cell(
         "before": stats.get("before", entry["before"]),
         "after": stats.get("after", entry["after"]),
         "stderr": stats.get("stderr", ""),
+        "deciding": _deciding(judgement, rows),
     }
 
 
-def _absent_here(sampled_out: bool, without: str) -> dict[str, Any]:
-    here = "sampled out in this cell"
-    reason = here if sampled_out else without or "this cell's lowering has no such site"
+def _deciding(judgement: Judgement, rows: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Numbers of the inputs for which the killing assertion failed, where it says."""
+    killers = judgement.killed_by[:1]
+    return next((r["deciding"] for r in rows if r["test"] in killers and r.get("deciding")), [])
+
+
+def absent_here(*, sampled_out: bool | None, without: str = "") -> dict[str, Any]:
+    """What stands for a mutant in a cell that has it not: it is sampled out, or is not there.
+
+    Parameters
+    ----------
+    sampled_out
+        Which of the two; None where nobody knows.
+    without
+        Why the cell has no mutants at all.
+    """
+    reason = without or "this cell's lowering has no such site"
+    if sampled_out is not False and not without:
+        here = "sampled out in this cell"
+        reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
-    return _cell(empty, [], {"before": "", "after": ""})
+    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
 
 
 def _no_device(reason: str) -> dict[str, Any]:
     empty = Judgement(Verdict.SKIPPED, f"no such device: {reason}")
-    return _cell(empty, [], {"before": "", "after": ""})
+    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
 
 
 def _absent(gathered: Gathered) -> list[dict[str, Any]]:
@@ -316,52 +353,6 @@ def _absent(gathered: Gathered) -> list[dict[str, Any]]:
         for absent in plan["absent"]
     ]
     return sorted(found, key=lambda e: (e["model"], e["cell"], e["stage"], e["operator"]))
-
-
-def _scores(mutants: Iterable[Mapping[str, Any]], sampled: bool) -> dict[str, Any]:
-    groups: dict[str, dict[str, list[Verdict]]] = {
-        "by_category": {},
-        "by_stage": {},
-        "by_cell": {},
-        "by_operator": {},
-    }
-    overall: list[Verdict] = []
-    for mutant in mutants:
-        for cell, there in mutant["cells"].items():
-            verdict = Verdict[there["verdict"]]
-            overall.append(verdict)
-            for group, name in (
-                ("by_category", mutant["category"]),
-                ("by_stage", mutant["stage"]),
-                ("by_cell", cell),
-                ("by_operator", mutant["operator"]),
-            ):
-                groups[group].setdefault(name, []).append(verdict)
-    return {
-        "overall": _plain(score(overall, sampled=sampled)),
-        **{
-            group: {
-                name: _plain(score(verdicts, sampled=sampled))
-                for name, verdicts in sorted(parts.items())
-            }
-            for group, parts in groups.items()
-        },
-    }
-
-
-def _plain(found: Score) -> dict[str, Any]:
-    interval = found.interval()
-    return {
-        "detected": found.detected,
-        "survived": found.survived,
-        "score": _rounded(found.value),
-        "low": _rounded(interval[0]) if interval else None,
-        "high": _rounded(interval[1]) if interval else None,
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else round(value, 4)
 
 
 def _warnings(gathered: Gathered) -> list[str]:
@@ -376,14 +367,3 @@ def _warnings(gathered: Gathered) -> list[str]:
         if not covers
     ]
     return stale + sorted(set(gathered.mixed))
-
-
-def _excluded(gathered: Gathered, mutants: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    counts = {v.name: 0 for v in Verdict if not v.scored}
-    for mutant in mutants:
-        for there in mutant["cells"].values():
-            if there["verdict"] in counts:
-                counts[there["verdict"]] += 1
-    counts["sampled_out"] = sum(len(plan["sampled_out"]) for plan in gathered.plans.values())
-    counts["not_selected"] = sum(len(plan["not_selected"]) for plan in gathered.plans.values())
-    return counts

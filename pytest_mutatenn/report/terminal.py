@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
+from pytest_mutatenn.report.differences import write_differences
+from pytest_mutatenn.report.divergence import write_divergent
+from pytest_mutatenn.report.latencies import write_latencies
+from pytest_mutatenn.report.words import Write, count_of, cut, more
 
-Write = Callable[..., None]
-
-_SHOWN_SURVIVORS = 10
-_LINE = 100
+_SHOWN = 10
 
 
 def write_summary(
@@ -33,10 +34,14 @@ def write_summary(
     _devices(record, line)
     if not record["mutants"]:
         _baseline(record, line)
+        write_differences(record, line, verbose=verbose)
+        write_latencies(record, line)
         return
     _checks(record, line)
-    _table(record, line, titles)
-    _divergent(record, line)
+    _table(record, line, titles, verbose=verbose)
+    write_differences(record, line, verbose=verbose)
+    write_latencies(record, line)
+    write_divergent(record, line, verbose=verbose)
     _survivors(record, line, verbose=verbose)
     _rest(record, line)
     for text in record["warnings"]:
@@ -59,7 +64,7 @@ def _baseline(record: Mapping[str, Any], line: Write) -> None:
         if entry["cell"] not in away:
             cells.setdefault(entry["cell"], []).append(entry["outcome"] == "passed")
     for cell, passed in cells.items():
-        text = f"{cell}: {sum(passed)} of {_count(len(passed), 'test')} passed on the baseline"
+        text = f"{cell}: {sum(passed)} of {count_of(len(passed), 'test')} passed on the baseline"
         line(text, green=all(passed), red=not all(passed))
 
 
@@ -79,7 +84,9 @@ def _checks(record: Mapping[str, Any], line: Write) -> None:
             )
 
 
-def _table(record: Mapping[str, Any], line: Write, titles: Mapping[str, str]) -> None:
+def _table(
+    record: Mapping[str, Any], line: Write, titles: Mapping[str, str], *, verbose: bool
+) -> None:
     parts = [
         (titles.get(name, name), found)
         for name, found in sorted(
@@ -98,6 +105,20 @@ def _table(record: Mapping[str, Any], line: Write, titles: Mapping[str, str]) ->
     line("")
     overall = record["score"]["overall"]
     line(_score_line("mutation score", overall, width), bold=True)
+    _groups(record["score"]["by_group"], line, verbose=verbose)
+
+
+def _groups(groups: Mapping[str, Any], line: Write, *, verbose: bool) -> None:
+    if not groups:
+        return
+    line("")
+    line("of what the tests of one cell left, by the tests that compare cells:")
+    width = max(map(len, groups))
+    most_first = sorted(groups.items(), key=lambda item: -item[1]["detected"])
+    for name, found in most_first if verbose else most_first[:_SHOWN]:
+        line(_score_line(name, found, width))
+    if not verbose:
+        more(line, len(groups) - _SHOWN)
 
 
 def _rank(titles: Mapping[str, str], name: str) -> tuple[int, str]:
@@ -113,25 +134,6 @@ def _score_line(name: str, found: Mapping[str, Any], width: int) -> str:
     return text
 
 
-def _divergent(record: Mapping[str, Any], line: Write) -> None:
-    found = [mutant for mutant in record["mutants"] if mutant["divergent"]]
-    if not found:
-        return
-    line("")
-    line(f"{_count(len(found), 'mutant')} on which cells disagree:", bold=True)
-    for mutant in found[:_SHOWN_SURVIVORS]:
-        verdicts = ", ".join(
-            f"{cell} {there['verdict']}"
-            for cell, there in mutant["cells"].items()
-            if Verdict[there["verdict"]].scored
-        )
-        line(f"  {mutant['id']}: {verdicts}")
-        strays = [cell for cell, there in mutant["cells"].items() if there["undefined"]]
-        if strays:
-            line(f"    it reaches outside its buffers in {', '.join(strays)}, which is undefined")
-    _more(line, len(found) - _SHOWN_SURVIVORS)
-
-
 def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None:
     found = [
         (mutant, [c for c, there in mutant["cells"].items() if there["verdict"] == "SURVIVED"])
@@ -143,8 +145,8 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
     line("")
     everywhere = sum(len(cells) for _, cells in found)
     where = f" ({everywhere} times, over all cells)" if everywhere > len(found) else ""
-    line(f"{_count(len(found), 'mutant')} survived{where}:", bold=True)
-    limit = len(found) if verbose else _SHOWN_SURVIVORS
+    line(f"{count_of(len(found), 'mutant')} survived{where}:", bold=True)
+    limit = len(found) if verbose else _SHOWN
     for mutant, cells in _spread(found, limit):
         there = mutant["cells"][cells[0]]
         own = len(cells) == 1 and mutant["id"].endswith(f"@{cells[0]}")
@@ -158,7 +160,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
             line(f"    {_why(there)}")
         if there["undefined"]:
             line(f"    {there['undefined']}: undefined, and another device may show it")
-    _more(line, len(found) - limit)
+    more(line, len(found) - limit)
 
 
 def _spread(found: list[Any], limit: int) -> Iterable[Any]:
@@ -178,9 +180,9 @@ def _why(there: Mapping[str, Any]) -> str:
     if not infected:
         return "no input shows it: the changed kernel gives the same bits for all of them"
     if not propagated:
-        return f"the fault shows inside for {_count(infected, 'input')}, and the network masks it"
+        return f"the fault shows inside for {count_of(infected, 'input')}, and the network masks it"
     return (
-        f"the output differs for {_count(propagated, 'input')}, the top-1 for {changed}: "
+        f"the output differs for {count_of(propagated, 'input')}, the top-1 for {changed}: "
         "the assertions allow it"
     )
 
@@ -205,7 +207,7 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
     )
     if strays:
         what = "on code that reaches outside its buffers (undefined; NaN lies there)"
-        line(f"{_count(strays, 'verdict')} {what}")
+        line(f"{count_of(strays, 'verdict')} {what}")
     counters = record["counters"]
     line(
         f"kernels compiled {counters.get('kernels_compiled', 0)}, "
@@ -230,23 +232,3 @@ def _skipped(record: Mapping[str, Any]) -> list[tuple[str, int]]:
         if there["verdict"] == "SKIPPED"
     )
     return [(f"skipped ({reason})", count) for reason, count in reasons.most_common(4)]
-
-
-def _more(line: Write, count: int) -> None:
-    if count > 0:
-        line(f"  ... and {count} more; -v shows all, --mutatenn-report=json:FILE keeps them")
-
-
-def cut(text: str, other: str = "") -> str:
-    """A line that fits, cut where it is the same as the other one."""
-    if len(text) <= _LINE:
-        return text
-    pairs = enumerate(zip(text, other, strict=False))
-    same = next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
-    start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
-    part = text[start : start + _LINE - (4 if start else 0)]
-    return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

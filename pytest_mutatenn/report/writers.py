@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
 
-_NO_WRITERS = ("listing", "record", "terminal", "writers")
+_WRITERS = ("json", "mutatenn")
 
 
 @dataclass(frozen=True)
 class Destination:
-    """One ``--mutatenn-report=TYPE[:DEST]``."""
+    """One ``--mutatenn-report=TYPE[:DEST]``.
+
+    Attributes
+    ----------
+    kind, target
+        Its parts: which writer, and what file, or folder, it writes.
+    option
+        How the user named it, for messages.
+    """
 
     kind: str
     target: str
+    option: str = "--mutatenn-report"
 
 
-@cache
 def kinds() -> dict[str, str]:
-    """Type of report -> its module: every module here is one, but for those listed above."""
-    package = importlib.import_module("pytest_mutatenn.report")
-    names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
-    return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_WRITERS}
+    """Type of report -> its module, which has ``write(record, path)`` and ``DEFAULT``, a path."""
+    return {name: f"pytest_mutatenn.report.{name}" for name in _WRITERS}
 
 
-def parse_destination(text: str) -> Destination:
-    """Read ``json:FILE``; without a file, ``mutatenn.TYPE`` where pytest was started.
+def parse_destination(text: str, option: str = "--mutatenn-report") -> Destination:
+    """Read ``json:FILE``; without a file, the writer's own default where pytest was started.
 
     Raises
     ------
@@ -42,10 +46,8 @@ def parse_destination(text: str) -> Destination:
     kind, _, target = text.partition(":")
     if kind not in kinds():
         hint = nearest(kind, kinds())
-        raise MutatennError(
-            f"--mutatenn-report: unknown type {kind!r}.{hint} Types: {', '.join(kinds())}."
-        )
-    return Destination(kind, target or f"mutatenn.{kind}")
+        raise MutatennError(f"{option}: unknown type {kind!r}.{hint} Types: {', '.join(kinds())}.")
+    return Destination(kind, target or importlib.import_module(kinds()[kind]).DEFAULT, option)
 
 
 def write_report(record: Mapping[str, Any], destination: Destination, folder: Path) -> Path:
@@ -62,7 +64,7 @@ def write_report(record: Mapping[str, Any], destination: Destination, folder: Pa
         importlib.import_module(kinds()[destination.kind]).write(record, path)
     except OSError as error:
         raise MutatennError(
-            f"--mutatenn-report={destination.kind}:{destination.target} could not be written: "
+            f"{destination.option}={destination.kind}:{destination.target} could not be written: "
             f"{error.strerror or error}."
         ) from error
     return path

@@ -11,9 +11,13 @@ LESSONS = {
     1: "test_01_digits.py",
     2: "test_02_weak.py",
     3: "03_own_operator/test_03_own_operator.py",
+    4: "test_04_devices.py",
 }
 # which mutants a lesson is about; the others are run on the same few
-CHOICE = {3: ["--mutatenn-operators=clip_lower,coarse_weights"]}
+CHOICE = {
+    3: ["--mutatenn-operators=clip_lower,coarse_weights"],
+    4: ["--mutatenn-opt-levels=2,3", "--mutatenn-sample=16"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +65,8 @@ def test_every_lesson_is_listed():
 
 @pytest.mark.parametrize("number", LESSONS)
 def test_lessons_kill_the_canary_and_pass_on_the_identity(lesson, number):
-    verdicts = {check["id"]: check["verdict"] for check in lesson(number)["checks"]}
-    assert verdicts == {"canary": "KILLED", "identity": "SURVIVED"}
+    verdicts = {(check["id"], check["verdict"]) for check in lesson(number)["checks"]}
+    assert verdicts == {("canary", "KILLED"), ("identity", "SURVIVED")}
 
 
 def test_the_strong_suite_kills_more(lesson):
@@ -83,6 +87,17 @@ def test_own_operators_have_the_verdicts_that_their_lesson_names(lesson):
         verdicts.setdefault(mutant["operator"], []).append(there)
     assert verdicts["clip_lower"] == ["SURVIVED"] * 4
     assert sorted(verdicts["coarse_weights"]) == ["KILLED"] + ["SURVIVED"] * 4
+
+
+def test_lesson_4_compares_the_cells_where_tests_of_one_leave_something(lesson):
+    report = lesson(4)
+    compared = {e["cell"] for e in report["baseline"] if e["test"].endswith("devices_agree")}
+    assert compared == {"llvm-O2~llvm-O3"}
+    columns = [m["groups"] for m in report["mutants"] if "device" not in m["stage"]]
+    assert columns
+    assert all(list(groups) == ["llvm-O2~llvm-O3"] for groups in columns)
+    (pair,) = report["differential"]["baseline"]
+    assert pair["top1_dissimilar"] == []
 
 
 def test_the_parameter_of_lesson_3_decides_how_many_die(folder, store):
@@ -117,6 +132,9 @@ def test_the_report_has_the_fields_of_the_readme(lesson):
         "a mutant's `cells`": there,
         "`excluded`": report["excluded"],
         "`counters`": report["counters"],
+        "`plans`": report["plans"][0],
+        "`differential`": report["differential"],
+        "`latency`": report["latency"],
         "`score`": report["score"] | report["score"]["overall"],
         "`models`": report["models"][0] | report["models"][0]["dataset"],
     }

@@ -1,0 +1,32 @@
+"""What the parts of the summary share: numbers of things, and lines that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Write = Callable[..., None]
+"""Writes a line; keywords colour it as in pytest's ``TerminalWriter``."""
+
+_LINE = 100
+
+
+def more(line: Write, count: int) -> None:
+    """Say how many more there are, if there are any."""
+    if count > 0:
+        line(f"  ... and {count} more; -v shows all, --mutatenn-report=json:FILE keeps them")
+
+
+def cut(text: str, other: str = "") -> str:
+    """A line that fits, cut where it is the same as the other one."""
+    if len(text) <= _LINE:
+        return text
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
+    start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
+    part = text[start : start + _LINE - (4 if start else 0)]
+    return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
+
+
+def count_of(number: int, noun: str) -> str:
+    """``1 input``, ``2 inputs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
