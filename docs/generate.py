@@ -74,12 +74,17 @@ def options_table() -> str:
     """The README's table of options."""
     found = Options.declared()
     lines = ["| option | ini key | |", "|---|---|---|"]
+    used = set()
     for name, rest in found.options.items():
         value = rest.get("metavar")
         dest = name.removeprefix("--").replace("-", "_")
         ini = next((f"`{key}`" for key in (dest, f"{dest}s") if key in found.ini), "")
         shown = f"{name}={value}" if value else name
         lines.append(f"| `{_in_table(shown)}` | {ini} | {_in_table(_help(rest['help']))} |")
+        used.add(ini)
+    for key, text in found.ini.items():
+        if f"`{key}`" not in used:
+            lines.append(f"|  | `{key}` | {_in_table(_help(text))} |")
     return "\n".join(lines) + "\n"
 
 
