@@ -182,6 +182,10 @@ class Grid:
             self._present[cell] = found
         return self._present[cell]
 
+    def why_missing(self, cell: Cell) -> str:
+        """Why a cell's device is not here, as far as that was asked and did not fail."""
+        return self._present.get(cell, Presence()).reason
+
     def engine(self, subject: Subject, cell: Cell) -> AnyEngine:
         """The engine of a network on a cell; at most two have processes at a time.
 

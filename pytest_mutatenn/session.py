@@ -232,7 +232,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     recorded: list[dict[str, Any]] = []
     for subject in grid.subjects.values():
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
-            if cell in session.settings.cells and (away := grid.presence(cell).reason):
+            if away := grid.why_missing(cell):
                 cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
             engine = grid.known_engine(subject, cell)
             info = engine.peek() if engine is not None else None
@@ -242,7 +242,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
-            cells[cell.id] = _cell(cell, info, grid.presence(cell).reason)
+            cells[cell.id] = _cell(cell, info, grid.why_missing(cell))
             notes += engine.notes
             plan = grid.plan_of(subject, cell)
             if plan is not None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.linker import code_of, link
+from pytest_mutatenn.devices.linker import code_of, link, linker
 from pytest_mutatenn.devices.native import Native
 from pytest_mutatenn.devices.processor import facts, features_missing, processor_level
 from pytest_mutatenn.devices.specs import pieces
@@ -115,7 +115,11 @@ class Device(Native):
                 )
 
     def missing(self) -> str | None:
-        """Say what this processor lacks of the one that code is wanted for."""
+        """Say what this processor lacks of the one that code is wanted for, or the machine."""
+        try:
+            linker()
+        except MutatennError as error:
+            return str(error)
         if self._level:
             if processor_level() == "generic":
                 return f"{self._level} is code for x86-64, and this is {platform.machine()}"

@@ -86,13 +86,28 @@ class Device:
         if self._found is None:
             there = ", ".join(f"cuda:{i} ({each.name})" for i, each in enumerate(devices))
             return f"there is no GPU with the number {self._number}; there is {there}"
-        return self.why_not_compiled()
+        return self.why_not_compiled() or _too_new(self._found)
 
     def why_not_compiled(self) -> str | None:
         """Say why nothing compiles its code; None where something does."""
         if find_nvrtc() is None and find_nvcc() is None:
             return f"CUDA's compiler is not here: {INSTALL}"
         return None
+
+    def check(self) -> None:
+        """See that the compiler knows the architecture, where one is named.
+
+        Raises
+        ------
+        MutatennError
+            With what it says.
+        """
+        if not self._arch or self.why_not_compiled() is not None:
+            return
+        try:
+            compile_cuda("", self._arch, ())
+        except Refused as error:
+            raise MutatennError(f"there is no code for {self._arch}: {error}") from None
 
     def about(self) -> str:
         """The GPU, and the compiler."""
@@ -205,6 +220,18 @@ class Device:
                 _start(functions[launch.function], launch, tensors, own)
 
         return run
+
+
+def _too_new(device: Found) -> str | None:
+    """Say that the driver does not load what the compiler makes; None where it does."""
+    version = re.search(r"(\d+)\.\d+", compiler_version())
+    knows = int(device.driver.partition(".")[0])
+    if version is None or int(version[1]) <= knows:
+        return None
+    return (
+        f"{compiler_version()} makes code that its driver, which knows CUDA {device.driver}, does "
+        f"not load: install a newer driver, or pip install nvidia-cuda-nvrtc-cu{knows}"
+    )
 
 
 def _functions(cubin: bytes, names: set[str]) -> dict[str, Any]:
