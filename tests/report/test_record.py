@@ -189,9 +189,8 @@ def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
     read = {"id": "m", "digest": "d", "dataset": {"count": 3}}
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
-        tally.add_process(
-            {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}, "notes": []}
-        )
+        told_by_it = {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}}
+        tally.add_process({**told_by_it, "notes": [], "recorded": {}})
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
     assert tally.gathered.counters == {"steps": 6}
@@ -257,6 +256,7 @@ def told(fingerprint="x86-64-v3", digest="d"):
         "plans": [],
         "counters": {},
         "notes": [],
+        "recorded": {},
     }
 
 
