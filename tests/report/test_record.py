@@ -9,6 +9,7 @@ from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.tally import Tally
 
 CELL = "llvm-O2"
+NONE = {"notes": [], "recorded": []}
 
 
 def row(mutant, test, result, order=0, cell=CELL, **more):
@@ -256,7 +257,7 @@ def told(fingerprint="x86-64-v3", digest="d"):
         "cells": {CELL: {"id": CELL, "fingerprint": fingerprint}},
         "plans": [],
         "counters": {},
-        "notes": [],
+        **NONE,
     }
 
 
