@@ -191,7 +191,7 @@ def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
         tally.add_process(
-            {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}, "notes": []}
+            {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}, **NONE}
         )
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
