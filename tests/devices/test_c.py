@@ -248,15 +248,16 @@ def test_what_a_sanitizer_says_is_read_without_addresses(tmp_path):
 @SANITIZER
 def test_an_access_out_of_bounds_is_a_crash_with_its_line_of_c(suite):
     result = suite.run(
-        "--mutatenn-devices=llvm,c:sanitize",
+        "--mutatenn-devices=c:sanitize",
         "--mutatenn-mutants=kernel.loop_extent_plus_one@*",
         "--mutatenn-stages=kernel",
-        "--mutatenn-sample=6",
-        "-n0",
+        "--mutatenn-sample=4",
+        "-k",
+        "finite",
     )
 
     report = result.report
-    assert [entry["outcome"] for entry in report["baseline"]] == ["passed"] * 6
+    assert [entry["outcome"] for entry in report["baseline"]] == ["passed"]
     there = [
         m["cells"]["c:sanitize-O2"] for m in report["mutants"] if "c:sanitize-O2" in m["cells"]
     ]
@@ -271,7 +272,7 @@ def test_an_access_out_of_bounds_is_a_crash_with_its_line_of_c(suite):
 
 def test_c_and_llvm_compute_the_same(suite):
     result = suite.run(
-        "--mutatenn-devices=c", "--mutatenn-opt-levels=0,3", "--mutatenn-baseline-only"
+        "--mutatenn-devices=c", "--mutatenn-opt-levels=3", "--mutatenn-baseline-only"
     )
 
-    assert [entry["outcome"] for entry in result.report["baseline"]] == ["passed"] * 6
+    assert [entry["outcome"] for entry in result.report["baseline"]] == ["passed"] * 3

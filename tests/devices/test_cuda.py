@@ -23,7 +23,11 @@ from pytest_mutatenn.devices.cuda.probe import Found
 from pytest_mutatenn.devices.cuda.source import device_source, with_poison
 from pytest_mutatenn.devices.opencl.plan import Plan
 from pytest_mutatenn.devices.slots import Refused
+from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.engine.evaluate import Engine
+from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.model.source import resolve_model
 
 NVRTC = pytest.mark.skipif(find_nvrtc() is None, reason="needs NVRTC (nvidia-cuda-nvrtc)")
 ARCH = "arch=sm_80"
@@ -270,3 +274,19 @@ def test_a_driver_without_a_gpu_is_said_to_be_one(fake, monkeypatch):
 
     assert broken.stdout.startswith("NVIDIA's driver is there and does not work: the CUDA device")
     assert other.stdout == ("there is no GPU with the number 1; there is cuda:0 (Fake GPU)\n")
+
+
+@NVRTC
+@pytest.mark.parametrize("level", [0, 3])
+def test_every_kernel_of_a_network_compiles(level, shared, tmp_path):
+    model = resolve_model(
+        str(shared / "models" / "mlperf_resnet8_folded.onnx"), base=tmp_path, scratch=tmp_path
+    )
+    engine = Engine(model, Cell("cuda", level), Store(tmp_path), compile_only=True)
+    try:
+        assert engine.info["refused"] == {}
+        assert engine.counters.kernels_compiled >= 15
+        with pytest.raises(MutatennError, match=f"cuda-O{level} is compiled only"):
+            engine.baseline({}, "nothing")
+    finally:
+        engine.close()
