@@ -73,6 +73,10 @@ class Device:
         # every ONNX Runtime has the CPU, and no driver for it: there is nobody to ask
         return None if self.provider == _CPU else _missing(self.provider)
 
+    def about(self) -> str:
+        """What is installed, and the provider, in a phrase."""
+        return self.version()
+
     def version(self) -> str:
         """The installed packages of ONNX Runtime, and the provider."""
         return f"{_installed()} {self.provider}"

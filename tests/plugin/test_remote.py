@@ -133,7 +133,28 @@ def test_a_server_that_stays_away_is_an_error_and_no_verdict(suite, server, tmp_
     server.kill()
     result = suite.run(f"--mutatenn-devices={device}", "--mutatenn-mutants=graph.relu*", apart=True)
     assert result.ret != pytest.ExitCode.OK
-    text = result.stdout.str()
-    assert f"127.0.0.1:{server.port}" in text
-    assert "CRASHED" not in text
-    assert result.report is None or "CRASHED" not in of(result.report, "rpc").values()
+    result.stderr.fnmatch_lines([f"*no RPC server at 127.0.0.1:{server.port}*"])
+    assert result.report is None
+
+
+def test_a_server_that_goes_for_good_is_an_error_and_no_verdict(suite, server, tmp_path):
+    suite.cache = tmp_path / "store"
+    suite.pytester.makeconftest(TOLD)
+    rows = suite.path / "rows.txt"
+
+    def kill():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            if rows.exists() and len(rows.read_text().splitlines()) >= 6 and server.sessions():
+                return server.kill()
+            time.sleep(0.02)
+        return None
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    device = device_of(server, wait=1)
+    result = suite.run(f"--mutatenn-devices={device}", FEW, STAGES, apart=True)
+    thread.join()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert "Is the server still there? Start it as python -m" in result.stdout.str()
+    assert not {"CRASHED", "TIMEOUT"} & set(of(result.report, "rpc").values())

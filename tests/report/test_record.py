@@ -9,7 +9,6 @@ from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.tally import Tally
 
 CELL = "llvm-O2"
-NONE = {"notes": [], "recorded": []}
 
 
 def row(mutant, test, result, order=0, cell=CELL, **more):
@@ -190,9 +189,8 @@ def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
     read = {"id": "m", "digest": "d", "dataset": {"count": 3}}
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
-        tally.add_process(
-            {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}, **NONE}
-        )
+        told_by_it = {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}}
+        tally.add_process({**told_by_it, "notes": [], "recorded": {}})
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
     assert tally.gathered.counters == {"steps": 6}
@@ -257,7 +255,8 @@ def told(fingerprint="x86-64-v3", digest="d"):
         "cells": {CELL: {"id": CELL, "fingerprint": fingerprint}},
         "plans": [],
         "counters": {},
-        **NONE,
+        "notes": [],
+        "recorded": {},
     }
 
 
