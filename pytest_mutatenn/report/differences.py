@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.analysis.differential import Comparer, compare_cells, worst_first
 from pytest_mutatenn.analysis.verdict import Verdict
 
 if TYPE_CHECKING:
+    from pytest_mutatenn.analysis.differential import Comparer
     from pytest_mutatenn.engine.store import Store
 
 NOTHING: Mapping[str, Any] = {
@@ -23,12 +23,18 @@ NOTHING: Mapping[str, Any] = {
 """The part of the report where nothing was compared."""
 
 _SHOWN = 10
+_SHOWN_OF_MUTANTS = 5
+
+_Row = tuple[str, Mapping[str, Any], str]
+"""Two cells, what is between them, and a remark."""
 
 
 def comparer_of(model: Mapping[str, Any], store: Store) -> Comparer | None:
     """What compares the answers of a network, as the report describes it; None without inputs."""
     if model["dataset"] is None or model["output"] is None:
         return None
+    from pytest_mutatenn.analysis.differential import Comparer  # NumPy, which collecting is without
+
     names, batch = model["dataset"]["names"], model["inputs"][0]["shape"][0]
     return Comparer(store, model["output"]["name"], names, batch)
 
@@ -50,6 +56,8 @@ def differential_of(record: Mapping[str, Any], store: Store, reference: str) -> 
     dict
         The part ``differential`` of the report.
     """
+    from pytest_mutatenn.analysis.differential import compare_cells
+
     found: dict[str, Any] = {"reference": reference, "cells": [], "baseline": [], "mutants": []}
     not_compared: Counter[str] = Counter()
     for model in record["models"]:
@@ -134,13 +142,18 @@ def write_differences(
     record: Mapping[str, Any], line: Callable[..., None], *, verbose: bool
 ) -> None:
     """Write how far the cells are from each other, a line a call."""
+    from pytest_mutatenn.analysis.differential import worst_first
+
     found = record["differential"]
     several = len(record["models"]) > 1
-    if found["baseline"]:
+    rows = [(_pair(e, several), e, "") for e in worst_first(found["baseline"])]
+    if rows and not verbose and not any(_dissimilar(entry) for _, entry, _ in rows):
+        line("")
+        line(_all_agree(rows), bold=True)
+    elif rows:
         line("")
         line("cells compared on the unmutated network:", bold=True)
-        rows = [(_pair(e, several), e, "") for e in worst_first(found["baseline"])]
-        _table(rows, line, verbose=verbose)
+        _table(rows, line, shown=None if verbose else _SHOWN)
     worst: dict[str, Mapping[str, Any]] = {}
     counts: Counter[str] = Counter()
     for entry in worst_first(found["mutants"]):
@@ -152,19 +165,33 @@ def write_differences(
         rows = [
             (pair, entry, f"{entry['mutant']}, of {counts[pair]}") for pair, entry in worst.items()
         ]
-        _table(rows, line, verbose=verbose)
+        _table(rows, line, shown=None if verbose else _SHOWN_OF_MUTANTS)
     for reason, count in found["not_compared"].items():
         line(f"not compared, {count} {'time' if count == 1 else 'times'}: {reason}")
 
 
-def _table(
-    rows: Iterable[tuple[str, Mapping[str, Any], str]], line: Callable[..., None], *, verbose: bool
-) -> None:
-    rows = list(rows)
+def _dissimilar(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["top1_dissimilar"] or entry["topk_dissimilar"])
+
+
+def _all_agree(rows: Sequence[_Row]) -> str:
+    """One line for cells that give the same answers, with the two that are farthest apart."""
+    pair, worst, _ = rows[0]
+    pairs = f"all {len(rows)} pairs of cells give" if len(rows) > 1 else f"{pair} give"
+    largest = worst["max_abs_diff"]
+    most = f"{largest:.3g}" if largest is not None else _unknown(worst)
+    where = f" ({pair})" if len(rows) > 1 else ""
+    return (
+        f"{pairs} the same best class and best {worst['k']} for every input of the unmutated "
+        f"network; the largest difference is {most}{where}"
+    )
+
+
+def _table(rows: Sequence[_Row], line: Callable[..., None], *, shown: int | None) -> None:
     width = max(len(pair) for pair, _, _ in rows)
     deepest = max(entry["k"] for _, entry, _ in rows)
     line(f"{'':{width}}  top-1 differs  top-{deepest} differs  least tau  largest difference")
-    for pair, entry, note in rows if verbose else rows[:_SHOWN]:
+    for pair, entry, note in rows[:shown]:
         top1, topk = len(entry["top1_dissimilar"]), len(entry["topk_dissimilar"])
         tau = "-" if entry["tau_min"] is None else f"{entry['tau_min']:.4f}"
         largest = entry["max_abs_diff"]
@@ -172,11 +199,11 @@ def _table(
         text = f"{pair:{width}}  {top1:13d}  {topk:13d}  {tau:>9}  {most:>18}"
         line(f"{text}  {note}".rstrip(), yellow=bool(top1))
         if top1:
-            shown = ", ".join(entry["top1_dissimilar"][:5])
+            named = ", ".join(entry["top1_dissimilar"][:5])
             more = f", and {top1 - 5} more" if top1 > 5 else ""
-            line(f"    top-1 differs for {shown}{more}")
-    if not verbose and len(rows) > _SHOWN:
-        line(f"  ... and {len(rows) - _SHOWN} more; -v shows all")
+            line(f"    top-1 differs for {named}{more}")
+    if shown is not None and len(rows) > shown:
+        line(f"  ... and {len(rows) - shown} more; -v shows all")
 
 
 def _unknown(entry: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_mutatenn.analysis.latency import compare_latencies, summarise
 from pytest_mutatenn.report.words import Write, count_of
 
 NOT_ASKED = "not measured: see --mutatenn-latency-repeats"
@@ -24,6 +23,8 @@ def latency_of(rows: Iterable[Mapping[str, Any]], off: str) -> dict[str, Any]:
     off
         Why nothing was measured; empty where it was.
     """
+    from pytest_mutatenn.analysis.latency import summarise  # NumPy, which collecting is without
+
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for row in rows:
         stats = row.get("stats") or {}
@@ -46,6 +47,8 @@ def latency_of(rows: Iterable[Mapping[str, Any]], off: str) -> dict[str, Any]:
 
 def tests_of(cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Test, for each network, whether its cells differ."""
+    from pytest_mutatenn.analysis.latency import compare_latencies
+
     models: dict[str, dict[str, list[float]]] = {}
     for entry in cells:
         models.setdefault(entry["model"], {})[entry["cell"]] = entry["seconds_per_input"]

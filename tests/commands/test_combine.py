@@ -5,7 +5,7 @@ import itertools
 import json
 
 import pytest
-from test_record import plan, row
+from told import plan, row
 
 from pytest_mutatenn.commands import main
 from pytest_mutatenn.report import json as writer

@@ -1,6 +1,6 @@
 """Divergent mutants, explained by two codes or by two outputs."""
 
-from test_record import GREEN, plan, row
+from told import GREEN, plan, row
 
 from pytest_mutatenn.report.divergence import divergent_of, explanation, write_divergent
 from pytest_mutatenn.report.record import Gathered, build_record

@@ -1,7 +1,7 @@
 """What turns the exit code."""
 
 import pytest
-from test_record import GREEN, build, plan, row
+from told import GREEN, build, plan, row
 
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report.gates import CONDITIONS, check_conditions, gates

@@ -1,7 +1,7 @@
 """Tests that compare cells: what they say of each cell, and of the cells together."""
 
 import pytest
-from test_record import plan, row
+from told import plan, row
 
 from pytest_mutatenn.report.record import Gathered, build_record
 

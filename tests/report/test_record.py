@@ -3,58 +3,11 @@
 import json
 
 import pytest
+from told import CELL, GREEN, build, plan, row
 
 from pytest_mutatenn.report import json as writer
-from pytest_mutatenn.report.record import Gathered, build_record
+from pytest_mutatenn.report.record import build_record
 from pytest_mutatenn.tally import Tally
-
-CELL = "llvm-O2"
-
-
-def row(mutant, test, result, order=0, cell=CELL, **more):
-    reason = more.pop("reason", "")
-    return {
-        "model": "m",
-        "cell": cell,
-        "mutant": mutant,
-        "test": test,
-        "order": order,
-        "result": result,
-        "reason": reason,
-        "verdict": "",
-        "stats": {},
-        **more,
-    }
-
-
-def entry(name, category="stores", stage="kernel"):
-    return {
-        "id": name,
-        "name": name,
-        "parameters": {},
-        "operator": name.partition("@")[0],
-        "category": category,
-        "stage": stage,
-        "kernel": "k",
-        "site": 1,
-        "layers": ["k"],
-        "before": "a",
-        "after": "b",
-    }
-
-
-def plan(*names, **more):
-    empty = {"absent": [], "sampled_out": [], "not_selected": [], "accepting": {}, "accepted": {}}
-    empty["without"] = ""
-    return {"mutants": [entry(name) for name in names], **empty, **more}
-
-
-def build(rows, plans, full_matrix=False, sampled=False):
-    gathered = Gathered(rows=rows, plans={("m", cell): p for cell, p in plans.items()})
-    return build_record(gathered, {"started": "now"}, full_matrix=full_matrix, sampled=sampled)
-
-
-GREEN = [row(None, "a", "passed"), row(None, "b", "passed", 1)]
 
 
 def there(record, index=0, cell=CELL):

@@ -1,7 +1,7 @@
 """The summary, as people read it."""
 
 import pytest
-from test_record import CELL, GREEN, build, plan, row
+from told import CELL, GREEN, build, plan, row
 
 from pytest_mutatenn.report.terminal import write_summary
 
