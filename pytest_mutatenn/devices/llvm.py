@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.devices.linker import code_of, link, linker
+from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.native import Native
 from pytest_mutatenn.devices.processor import facts, features_missing, processor_level
 from pytest_mutatenn.devices.specs import pieces
@@ -159,27 +160,11 @@ class Device(Native):
         """Return the LLVM target at this processor's level, or as the options say.
 
         The level, and not the processor's own name, so that the code is the same on every machine
-        of the level. LLVM's own optimisation stays low: above 1 it costs time and brings none. Nor
-        does its loop strength reduction, which is an eighth of code generation.
+        of the level.
         """
-        from tvm.target import Target
-
         self.check()
-        config: dict[str, Any] = {
-            "kind": "llvm",
-            "opt-level": 1,
-            "cl-opt": ["-unroll-threshold:uint=0", "-disable-lsr:bool=1"],
-            **self._options,
-        }
-        config.pop("mcpu", None)
-        if self._cpu:
-            config["mcpu"] = self._cpu
-        if self._attributes:
-            config["mattr"] = list(self._attributes)
-        if fast_math:
-            config["fast-math"] = True
-        target = Target(config)
-        return target.with_host(target)
+        options = {key: value for key, value in self._options.items() if key != "mcpu"}
+        return llvm_target(options, self._cpu, self._attributes, fast_math=fast_math)
 
     def check_compiles(self, _code: bytes) -> None:
         """Nothing: what LLVM has generated is compiled."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.devices.linker import code_of, link
+from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.remote import Address, Session, probe
 from pytest_mutatenn.errors import MutatennError, nearest
 
@@ -132,33 +133,18 @@ class Device:
         MutatennError
             If LLVM knows no such processor.
         """
-        from tvm.target import Target
+        kind = {"mtriple": self._given["mtriple"]} if "mtriple" in self._given else {}
+        self._check(llvm_target(kind, "", (), fast_math=False))
+        cpu = self._given.get("mcpu", "")
+        return llvm_target(kind, cpu, self._attributes, fast_math=fast_math)
 
-        # as for the device llvm: so the same processor gets the same code
-        config: dict[str, Any] = {
-            "kind": "llvm",
-            "opt-level": 1,
-            "cl-opt": ["-unroll-threshold:uint=0", "-disable-lsr:bool=1"],
-        }
-        if "mtriple" in self._given:
-            config["mtriple"] = self._given["mtriple"]
-        self._check(config)
-        if "mcpu" in self._given:
-            config["mcpu"] = self._given["mcpu"]
-        if self._attributes:
-            config["mattr"] = list(self._attributes)
-        if fast_math:
-            config["fast-math"] = True
-        target = Target(config)
-        return target.with_host(target)
-
-    def _check(self, config: dict[str, Any]) -> None:
-        from tvm.target import Target, codegen
+    def _check(self, kind: Target) -> None:
+        from tvm.target import codegen
 
         wanted = self._given.get("mcpu")
-        known = sorted(map(str, codegen.llvm_get_cpu_archlist(Target(config))))
+        known = sorted(map(str, codegen.llvm_get_cpu_archlist(kind)))
         if wanted and wanted not in known:
-            where = config.get("mtriple", "this machine's kind")
+            where = self._given.get("mtriple", "this machine's kind")
             raise MutatennError(
                 f"LLVM knows no processor {wanted!r} of {where}.{nearest(wanted, known)}"
             )
