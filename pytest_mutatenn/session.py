@@ -17,7 +17,8 @@ from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
-from pytest_mutatenn.fixtures.run import Knowledge, RowRun
+from pytest_mutatenn.fixtures.knowledge import Knowledge
+from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.options import Settings, read_settings
 from pytest_mutatenn.presence import presence
