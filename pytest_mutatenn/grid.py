@@ -27,7 +27,7 @@ from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
     from pytest_mutatenn.model.source import ModelSource
-    from pytest_mutatenn.options import Settings
+    from pytest_mutatenn.settings import Settings
 
 MARKER_ARGUMENTS = (
     "model", "inputs", "labels", "shapes", "output", "preprocess", "limit", "seed",

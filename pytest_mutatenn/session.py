@@ -20,9 +20,9 @@ from pytest_mutatenn.fixtures.group import GroupRun
 from pytest_mutatenn.fixtures.knowledge import Knowledge
 from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
-from pytest_mutatenn.options import Settings, read_settings
 from pytest_mutatenn.presence import presence
 from pytest_mutatenn.report.recording import describe_cell
+from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
