@@ -74,7 +74,7 @@ def test_threads_are_shared_among_the_workers(suite, same):
         made = Grid.__init__
         def init(self, *args):
             made(self, *args)
-            Path(f"threads-{os.getpid()}").write_text(str(self.threads))
+            Path(f"threads-{os.getpid()}").write_text(str(self.engines.threads))
         Grid.__init__ = init
         """
     )
