@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.linker import code_of, link, linker
+from pytest_mutatenn.devices.linker import code_of, link, linker, object_file
 from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.native import Native
 from pytest_mutatenn.devices.processor import facts, features_missing, processor_level
@@ -171,13 +169,6 @@ class Device(Native):
 
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate an object file, and link it."""
-        from pytest_mutatenn.compiler.kernel import generate
-
-        module = generate(func, target)
-        # it lies in the store, which may be removed at any time
-        Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
-            path = Path(scratch, "kernel.o")
-            module.write_to_file(str(path), "o")
+        with object_file(func, target) as path:
             code = path.read_bytes()
-            return code_of(code), link(code, Path(scratch))
+            return code_of(code), link(code, path.parent)

@@ -6,14 +6,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.linker import code_of, link
+from pytest_mutatenn.devices.linker import code_of, link, object_file
 from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.remote import Address, Session, probe
 from pytest_mutatenn.errors import MutatennError, nearest
@@ -171,17 +170,11 @@ class Device:
         MutatennError
             If the compiler that is to link it is not there.
         """
-        from pytest_mutatenn.compiler.kernel import generate
-
-        module = generate(func, target)
-        Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
-            path = Path(scratch, "kernel.o")
-            module.write_to_file(str(path), "o")
+        with object_file(func, target) as path:
             code = path.read_bytes()
             if "cc" in self._given:
                 return code_of(code), _linked(self._given["cc"], path)
-            return code_of(code), link(code, Path(scratch)) if self._native else code
+            return code_of(code), link(code, path.parent) if self._native else code
 
     # -- with a session -----------------------------------------------------------------------
 
