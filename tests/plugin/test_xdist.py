@@ -81,8 +81,8 @@ def test_threads_are_shared_among_the_workers(suite, same):
 
     result = suite.run(*FEW, "-n2", "--mutatenn-threads=5", apart=True)
     assert result.ret == pytest.ExitCode.OK
-    same(result.report)
     assert [path.read_text() for path in suite.path.glob("threads-*")] == ["2", "2"]
+    same(result.report)
 
 
 @pytest.mark.parametrize(
