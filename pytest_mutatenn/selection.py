@@ -14,7 +14,7 @@ from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.errors import MutatennError
 
 if TYPE_CHECKING:
-    from pytest_mutatenn.options import Settings
+    from pytest_mutatenn.settings import Settings
 
 
 @dataclass(eq=False)

@@ -17,11 +17,12 @@ from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
-from pytest_mutatenn.fixtures.run import Knowledge, RowRun
+from pytest_mutatenn.fixtures.knowledge import Knowledge
+from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
-from pytest_mutatenn.options import Settings, read_settings
 from pytest_mutatenn.presence import presence
 from pytest_mutatenn.report.recording import describe_cell
+from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Session:
     def close(self) -> None:
         """End every process, and clear away what was shared."""
         if self._grid is not None:
-            self._grid.close()
+            self._grid.engines.close()
         Store(self.settings.cache_dir).clear()
 
     def subject_of(self, node: Any) -> Subject:
@@ -87,7 +88,7 @@ class Session:
                     'mutatenn(model="net.onnx", inputs="photos/").'
                 )
             arguments.update(marker.kwargs)
-        return self.grid.subject(arguments, node.path.parent)
+        return self.grid.subjects.of(arguments, node.path.parent)
 
     def default_row(self, node: Any) -> Row:
         """The row of a test when no mutants are wanted."""
@@ -214,12 +215,12 @@ def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
 
     grid = session.grid
     found = {}
-    for subject in grid.subjects.values():
+    for subject in grid.subjects:
         for cell in session.settings.cells:
             plan = grid.plan_of(subject, cell)
-            if plan is None or grid.presence(cell).reason:
+            if plan is None or grid.engines.presence(cell).reason:
                 continue
-            engine = grid.engine(subject, cell)
+            engine = grid.engines.of(subject, cell)
             data = None
             if subject.arguments.get("inputs") is not None:
                 dataset = subject.dataset(engine.info)
@@ -237,11 +238,11 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     plans: list[Any] = []
     notes: list[str] = []
     recorded: list[dict[str, Any]] = []
-    for subject in grid.subjects.values():
+    for subject in grid.subjects:
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
-            if away := grid.why_missing(cell):
+            if away := grid.engines.why_missing(cell):
                 cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
-            engine = grid.known_engine(subject, cell)
+            engine = grid.engines.known(subject, cell)
             info = engine.peek() if engine is not None else None
             if engine is None or info is None:
                 continue
@@ -249,7 +250,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
-            cells[cell.id] = _cell(cell, info, grid.why_missing(cell))
+            cells[cell.id] = _cell(cell, info, grid.engines.why_missing(cell))
             notes += engine.notes
             plan = grid.plan_of(subject, cell)
             if plan is not None:
@@ -261,9 +262,9 @@ def describe_subjects(session: Session) -> dict[str, Any]:
         "models": models,
         "cells": cells,
         "plans": plans,
-        "counters": vars(grid.counters).copy(),
+        "counters": vars(grid.engines.counters).copy(),
         "notes": notes,
-        "recorded": {"cells": recorded, "datasets": _datasets(grid.subjects.values())},
+        "recorded": {"cells": recorded, "datasets": _datasets(grid.subjects)},
     }
 
 

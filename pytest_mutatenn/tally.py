@@ -24,7 +24,7 @@ from pytest_mutatenn.report.writers import write_report
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_mutatenn.options import Settings
+    from pytest_mutatenn.settings import Settings
 
 
 class Tally:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.engine.predictions import LazyPredictions, Predictions, as_scores
+from pytest_mutatenn.engine.lazy import LazyPredictions
+from pytest_mutatenn.engine.predictions import Predictions, as_scores
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

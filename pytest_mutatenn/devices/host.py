@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_mutatenn.devices.blocks import beginning
 from pytest_mutatenn.devices.memory import (
     as_tensor,
     guarded,
@@ -49,9 +50,7 @@ class HostBlock:
 
     def slot(self, shape: tuple[int, ...], dtype: str) -> HostSlot:
         """The tensor that begins where the block does."""
-        kind = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        return HostSlot(self._bytes[:size].view(kind).reshape(shape))
+        return HostSlot(beginning(self._bytes, shape, dtype))
 
 
 class HostMemory:

@@ -1,4 +1,4 @@
-"""Linking an object file into a library that can be loaded."""
+"""Object files: generated, and linked into a library that can be loaded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_mutatenn.errors import MutatennError
+
+if TYPE_CHECKING:
+    from tvm.target import Target
+    from tvm.tirx import PrimFunc
 
 
 @cache
@@ -31,6 +37,20 @@ def linker() -> tuple[str, ...]:
         "No linker found: the llvm device needs ld, or a C compiler (cc, gcc, clang), to load the "
         "kernels it compiles. Install one, such as Debian's package gcc."
     )
+
+
+@contextmanager
+def object_file(func: PrimFunc, target: Target) -> Iterator[Path]:
+    """Generate a kernel's object file, in a folder that is there as long as it is used."""
+    from pytest_mutatenn.compiler.kernel import generate
+
+    module = generate(func, target)
+    # it lies in the store, which may be removed at any time
+    Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
+        path = Path(scratch, "kernel.o")
+        module.write_to_file(str(path), "o")
+        yield path
 
 
 def link(code: bytes, folder: Path, command: Sequence[str] | None = None) -> bytes:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.linker import code_of, link, linker
+from pytest_mutatenn.devices.linker import code_of, link, linker, object_file
+from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.native import Native
 from pytest_mutatenn.devices.processor import facts, features_missing, processor_level
 from pytest_mutatenn.devices.specs import pieces
@@ -159,40 +158,17 @@ class Device(Native):
         """Return the LLVM target at this processor's level, or as the options say.
 
         The level, and not the processor's own name, so that the code is the same on every machine
-        of the level. LLVM's own optimisation stays low: above 1 it costs time and brings none. Nor
-        does its loop strength reduction, which is an eighth of code generation.
+        of the level.
         """
-        from tvm.target import Target
-
         self.check()
-        config: dict[str, Any] = {
-            "kind": "llvm",
-            "opt-level": 1,
-            "cl-opt": ["-unroll-threshold:uint=0", "-disable-lsr:bool=1"],
-            **self._options,
-        }
-        config.pop("mcpu", None)
-        if self._cpu:
-            config["mcpu"] = self._cpu
-        if self._attributes:
-            config["mattr"] = list(self._attributes)
-        if fast_math:
-            config["fast-math"] = True
-        target = Target(config)
-        return target.with_host(target)
+        options = {key: value for key, value in self._options.items() if key != "mcpu"}
+        return llvm_target(options, self._cpu, self._attributes, fast_math=fast_math)
 
     def check_compiles(self, _code: bytes) -> None:
         """Nothing: what LLVM has generated is compiled."""
 
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate an object file, and link it."""
-        from pytest_mutatenn.compiler.kernel import generate
-
-        module = generate(func, target)
-        # it lies in the store, which may be removed at any time
-        Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
-            path = Path(scratch, "kernel.o")
-            module.write_to_file(str(path), "o")
+        with object_file(func, target) as path:
             code = path.read_bytes()
-            return code_of(code), link(code, Path(scratch))
+            return code_of(code), link(code, path.parent)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_mutatenn.devices.blocks import BlockMemory
+
 if TYPE_CHECKING:
     from pytest_mutatenn.devices.remote import Session
 
@@ -46,31 +48,11 @@ class RemoteSlot:
         self._around()
 
 
-class _Remote:
-    """What both kinds of remote memory do."""
-
-    asynchronous = False  # a call comes back when its kernel is done
+class _Remote(BlockMemory):
+    """What both kinds of remote memory do: a call comes back when its kernel is done."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    def block(self, size: int) -> Any:
-        """Allocate so many bytes, filled with poison."""
-        raise NotImplementedError
-
-    def slot(self, shape: tuple[int, ...], dtype: str) -> RemoteSlot:
-        """Allocate a tensor, filled with poison."""
-        found: RemoteSlot = self.block(max(1, math.prod(shape)) * np.dtype(dtype).itemsize).slot(
-            shape, dtype
-        )
-        return found
-
-    def copy(self, array: np.ndarray) -> RemoteSlot:
-        """Allocate a tensor that holds an array."""
-        slot = self.slot(array.shape, array.dtype.str)
-        slot.array[...] = array
-        slot.push()
-        return slot
 
     def synchronise(self) -> None:
         """Do nothing: a call comes back when its kernel is done."""
@@ -93,7 +75,7 @@ class GuardedBlock:
 
     def __init__(self, session: Session, size: int) -> None:
         self._session = session
-        self._number = int(session.ask("mutatenn.block", size))
+        self._number = int(session.ask("mutatenn.block", max(1, size)))
         weakref.finalize(self, session.forget, self._number).atexit = False
 
     def slot(self, shape: tuple[int, ...], dtype: str) -> RemoteSlot:

@@ -6,14 +6,14 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mutatenn.devices.linker import code_of, link
+from pytest_mutatenn.devices.linker import code_of, link, object_file
+from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.remote import Address, Session, probe
 from pytest_mutatenn.errors import MutatennError, nearest
 
@@ -132,33 +132,18 @@ class Device:
         MutatennError
             If LLVM knows no such processor.
         """
-        from tvm.target import Target
+        kind = {"mtriple": self._given["mtriple"]} if "mtriple" in self._given else {}
+        self._check(llvm_target(kind, "", (), fast_math=False))
+        cpu = self._given.get("mcpu", "")
+        return llvm_target(kind, cpu, self._attributes, fast_math=fast_math)
 
-        # as for the device llvm: so the same processor gets the same code
-        config: dict[str, Any] = {
-            "kind": "llvm",
-            "opt-level": 1,
-            "cl-opt": ["-unroll-threshold:uint=0", "-disable-lsr:bool=1"],
-        }
-        if "mtriple" in self._given:
-            config["mtriple"] = self._given["mtriple"]
-        self._check(config)
-        if "mcpu" in self._given:
-            config["mcpu"] = self._given["mcpu"]
-        if self._attributes:
-            config["mattr"] = list(self._attributes)
-        if fast_math:
-            config["fast-math"] = True
-        target = Target(config)
-        return target.with_host(target)
-
-    def _check(self, config: dict[str, Any]) -> None:
-        from tvm.target import Target, codegen
+    def _check(self, kind: Target) -> None:
+        from tvm.target import codegen
 
         wanted = self._given.get("mcpu")
-        known = sorted(map(str, codegen.llvm_get_cpu_archlist(Target(config))))
+        known = sorted(map(str, codegen.llvm_get_cpu_archlist(kind)))
         if wanted and wanted not in known:
-            where = config.get("mtriple", "this machine's kind")
+            where = self._given.get("mtriple", "this machine's kind")
             raise MutatennError(
                 f"LLVM knows no processor {wanted!r} of {where}.{nearest(wanted, known)}"
             )
@@ -185,17 +170,11 @@ class Device:
         MutatennError
             If the compiler that is to link it is not there.
         """
-        from pytest_mutatenn.compiler.kernel import generate
-
-        module = generate(func, target)
-        Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
-            path = Path(scratch, "kernel.o")
-            module.write_to_file(str(path), "o")
+        with object_file(func, target) as path:
             code = path.read_bytes()
             if "cc" in self._given:
                 return code_of(code), _linked(self._given["cc"], path)
-            return code_of(code), link(code, Path(scratch)) if self._native else code
+            return code_of(code), link(code, path.parent) if self._native else code
 
     # -- with a session -----------------------------------------------------------------------
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from typing import Any
 
 import numpy as np
 
-from pytest_mutatenn.devices.memory import as_tensor
+from pytest_mutatenn.devices.blocks import BlockMemory, beginning
+from pytest_mutatenn.devices.host import HostSlot
 
 __all__ = ["WATCHED", "WatchedBlock", "WatchedMemory", "WatchedSlot"]
 
@@ -25,20 +25,10 @@ _libc.free.argtypes = [ctypes.c_void_p]
 _libc.free.restype = None
 
 
-class WatchedSlot:
+class WatchedSlot(HostSlot):
     """A tensor on the heap; the device reads its array."""
 
-    __slots__ = ("array", "tensor")
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-        self.tensor: Any = as_tensor(array)
-
-    def push(self) -> None:
-        """Do nothing: the array is the device's memory."""
-
-    def pull(self) -> None:
-        """Do nothing: the array is the device's memory."""
+    __slots__ = ()
 
     def poison(self) -> None:
         """Fill the tensor with poison."""
@@ -62,30 +52,15 @@ class WatchedBlock:
 
     def slot(self, shape: tuple[int, ...], dtype: str) -> WatchedSlot:
         """The tensor that begins where the block does."""
-        kind = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        return WatchedSlot(self._bytes[:size].view(kind).reshape(shape))
+        return WatchedSlot(beginning(self._bytes, shape, dtype))
 
 
-class WatchedMemory:
+class WatchedMemory(BlockMemory):
     """The heap."""
-
-    asynchronous = False
 
     def block(self, size: int) -> WatchedBlock:
         """Allocate so many bytes, filled with poison."""
         return WatchedBlock(size)
-
-    def slot(self, shape: tuple[int, ...], dtype: str) -> WatchedSlot:
-        """Allocate a tensor, filled with poison."""
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        return WatchedBlock(size).slot(shape, dtype)
-
-    def copy(self, array: np.ndarray) -> WatchedSlot:
-        """Allocate a tensor that holds an array."""
-        slot = self.slot(array.shape, array.dtype.str)
-        slot.array[...] = array
-        return slot
 
     def synchronise(self) -> None:
         """Do nothing: a kernel that returned is done."""

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_mutatenn.compiler.digest import combine
 
 if TYPE_CHECKING:
-    from pytest_mutatenn.engine.evaluate import Engine
+    from pytest_mutatenn.engine.base import BaseEngine
     from pytest_mutatenn.engine.evaluation import Arrays
-    from pytest_mutatenn.engine.recorded import RecordedEngine
-    from pytest_mutatenn.engine.whole import WholeEngine
 
 _EACH = 3  # mutants that are timed, of each stage
 
 
 def estimate(
-    engine: Engine | WholeEngine | RecordedEngine,
+    engine: BaseEngine,
     mutants: Sequence[Mapping[str, Any]],
     data: tuple[Arrays, str] | None,
 ) -> dict[str, float]:
@@ -50,9 +48,7 @@ def estimate(
     return {"seconds": total, "each": total / max(1, len(mutants)), "measured": measured}
 
 
-def _seconds(
-    engine: Engine | WholeEngine | RecordedEngine, mutant: str, data: tuple[Arrays, str] | None
-) -> float:
+def _seconds(engine: BaseEngine, mutant: str, data: tuple[Arrays, str] | None) -> float:
     """Time one mutant, or read what it took when it was timed before."""
     key = combine("time", engine.key, mutant, data[1] if data else "")
     known = engine.store.get_json("times", key)

@@ -5,33 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
-from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import (
-    Arrays,
-    Counters,
-    Evaluation,
-    Limits,
-    Opened,
-    Recipe,
-    role_of,
-)
+from pytest_mutatenn.engine.base import ProcessEngine
+from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Job, Opened, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Child, Zygote
-from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.turns import turn
-from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
-from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.registry import files_of
 from pytest_mutatenn.operators.sources import digest_of_sources
@@ -43,69 +32,38 @@ _HOLDERS: dict[str, Row] = {}  # device of another machine -> the row that has i
 _FORMAT = "by input"  # of a stored evaluation
 _MANY = 64  # inputs from which on the baseline is not run once more to keep its activations,
 _TRIED = 8  # but a few of them first, to see how long each step takes
-_BASELINES_HELD = 4  # datasets whose baseline results stay in memory, an engine
 
 
 @dataclass(eq=False)
-class Engine:
-    """Evaluates one network on one cell. Nothing is started before the store is asked.
+class Engine(ProcessEngine):
+    """Evaluates one network on one cell whose device runs kernels.
 
     Attributes
     ----------
-    model, cell
-        The network and the cell.
-    shapes
-        Input shapes that the file leaves open.
     disabled_passes, required_passes
         Passes taken out of the opt level and in.
     operator_files, settings
         The user's own operators, and values of operators' parameters.
-    store, limits, threads
-        Where results lie, what a mutant may take, and the threads a kernel may use.
     incremental
         Whether work is spared: steps, inputs and results that are the baseline's or an earlier
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
     compile_only
         Whether the device is not here: code is compiled for it, and nothing is run.
-    notes
-        What the reader of a report should know of the cell.
-    recipes
-        Mutant -> how it is made here, of those asked for so far.
-    opened
-        Key in the store -> whose results lie there, of those asked for so far.
     """
 
-    model: ModelSource
-    cell: Cell
-    store: Store
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     disabled_passes: tuple[str, ...] = ()
     required_passes: tuple[str, ...] = ()
     operator_files: tuple[Path, ...] = ()
     settings: tuple[tuple[str, str, str], ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    threads: int = 1
-    incremental: bool = True
     compile_only: bool = False
-    counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._zygote: Zygote | None = None
         self._turn: BaseFileLock | None = None
-        self.known_info: dict[str, Any] | None = None
-        self._scratch: Path | None = None
-        self.notes: list[str] = []
-        self.recipes: dict[str, Recipe] = {}
-        self.opened: dict[str, Opened] = {}
-        self._baselines: dict[str, Evaluation] = {}
         self._activations: dict[str, Kept] = {}
         self._sources = {file: digest_of_sources(file) for file in self.operator_files}
-        self.key = combine(
-            code_version(),
-            host(),
-            self.model.digest,
-            repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
-            repr((self.cell.spec, self.cell.opt_level)),
+        self.key = self._make_key(
             repr((self.disabled_passes, self.required_passes)),
             "compiled only" if self.compile_only else "",
             plugins_version(),
@@ -118,10 +76,7 @@ class Engine:
         if self._zygote is None:
             self._scratch = self.store.scratch()
             order = {
-                "model": str(self.model.path),
-                "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "device": self.cell.spec,
-                "opt_level": self.cell.opt_level,
+                **self._order(),
                 "disabled_passes": self.disabled_passes,
                 "required_passes": self.required_passes,
                 "operator_files": [str(file) for file in self.operator_files],
@@ -136,23 +91,8 @@ class Engine:
             self.counters.add(info.pop("counters"))
             info.pop("seconds")
             info.pop("number")
-            self.store.put_json("baselines", self.key, info)
-            self.known_info = info
+            self._take_info(info)
         return self._zygote
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the baseline is: its digest, fingerprint, inputs, outputs, steps and layers."""
-        if self.peek() is None:
-            self.zygote()
-        assert self.known_info is not None
-        return self.known_info
-
-    def peek(self) -> dict[str, Any] | None:
-        """What :attr:`info` gives, if it is known without starting a process."""
-        if self.known_info is None:
-            self.known_info = self.store.get_json("baselines", self.key)
-        return self.known_info
 
     def close(self) -> None:
         """End the processes; what is stored stays."""
@@ -162,9 +102,7 @@ class Engine:
         for kept in self._activations.values():
             kept.memory.close()
         self._activations.clear()
-        if self._scratch is not None:
-            self.store.remove(self._scratch)
-            self._scratch = None
+        super().close()
 
     def fork(self, mutant: str | None = None, *, device: bool = True, fresh: bool = False) -> Child:
         """Fork a child that can make and run one mutant, or run the baseline.
@@ -276,48 +214,8 @@ class Engine:
 
     # -- runs ---------------------------------------------------------------------------------
 
-    def evaluate(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None = None,
-        *,
-        keep: bool = False,
-    ) -> Evaluation | Failure:
-        """Run the baseline, or a mutant, on all inputs; or read what an earlier run gave.
-
-        Parameters
-        ----------
-        mutant
-            Its id; None for the baseline.
-        arrays
-            Network input -> array of shape (n, *input shape); a
-            :class:`~pytest_mutatenn.model.shared.SharedArrays` is mapped by the child, others are
-            sent to it.
-        digest
-            Digest of the inputs.
-        row
-            The child to use where one is needed; a new one is made and ended otherwise.
-        keep
-            Keep the baseline's activations for these inputs: many mutants will run on them.
-        """
-        results = self.open(mutant, arrays, digest, row, keep=keep)
-        try:
-            return results.whole()
-        finally:
-            results.save()
-
-    def open(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None = None,
-        *,
-        keep: bool = False,
-    ) -> Results:
-        """Give what is known of a run, to be asked for more of its inputs; as :meth:`evaluate`.
+    def results(self, job: Job) -> Results:
+        """What is known of a run.
 
         Raises
         ------
@@ -326,27 +224,23 @@ class Engine:
         """
         if self.compile_only:
             raise MutatennError(f"{self.cell.id} is compiled only: its device is not here.")
-        key = self.result_key(mutant, digest, row)
+        mutant = job.mutant
+        key = self.result_key(mutant, job.digest, job.row)
         if key is not None:
-            program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
-            self.opened[key] = Opened(program, digest, role_of(mutant))
+            self.opened[key] = Opened(self._program(mutant, job.row), job.digest, role_of(mutant))
         baseline = 0.0
         if mutant is not None:
-            baseline = self.baseline(arrays, digest, keep=keep).seconds
-        return Results(
-            self,
-            mutant,
-            arrays,
-            digest,
-            row,
-            keep=keep,
-            key=key,
-            allowed=self.limits.deadline(baseline),
-        )
+            baseline = self.baseline(job.arrays, job.digest, keep=job.keep).seconds
+        return Results(self, job, key=key, allowed=self.limits.deadline(baseline))
+
+    def _program(self, mutant: str | None, row: Row | None) -> str:
+        """The digest of a mutant's program, or of the baseline's."""
+        found = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
+        return str(found)
 
     def result_key(self, mutant: str | None, digest: str, row: Row | None = None) -> str | None:
         """Where the store has the results of a run on these inputs; None where nothing is kept."""
-        program = self.info["digest"] if mutant is None else self.recipe(mutant, row).digest
+        program = self._program(mutant, row)
         # what is kept beside the outputs is relative to a baseline; and the identity must run for
         # itself: that its outputs are the baseline's is what it shows
         role = "baseline" if mutant is None else f"{mutant == 'identity'} {self.info['digest']}"
@@ -355,52 +249,21 @@ class Engine:
         key = combine(_FORMAT, program, digest, self.info["fingerprint"], role, names)
         return key if self.incremental else None
 
-    def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
-        """Run the baseline, or read what an earlier run gave.
-
-        Raises
-        ------
-        MutatennError
-            If the unmutated network does not run here.
-        """
-        known = self._baselines.get(digest)
-        if known is not None:
-            return known
-        result = self.evaluate(None, arrays, digest, keep=keep)
-        if isinstance(result, Failure):
-            said = f"\n{result.stderr}" if result.stderr else ""
-            raise MutatennError(
-                f"The unmutated model {self.model.source} does not run on {self.cell.id}: "
-                f"{result.reason}.{said}"
-            )
-        while len(self._baselines) >= _BASELINES_HELD:
-            self._baselines.pop(next(iter(self._baselines)))
-        self._baselines[digest] = result
-        return result
-
-    def run(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None,
-        allowed: float,
-        keep: bool,
-        samples: Sequence[int],
-    ) -> Evaluation | Failure:
+    def run(self, job: Job, allowed: float, samples: Sequence[int]) -> Evaluation | Failure:
         """Run the baseline, or a mutant, on some of the inputs, in the order given."""
+        mutant, arrays, digest, row = job.mutant, job.arrays, job.digest, job.row
         with contextlib.ExitStack() as stack:
             if row is None:
                 row = stack.enter_context(contextlib.closing(Row(self, mutant)))
             if mutant is None:
-                many = len(samples) > _MANY and len(samples) == len(next(iter(arrays.values())))
-                if keep and many and self.incremental and digest not in self._activations:
+                many = len(samples) > _MANY and len(samples) == job.count
+                if job.keep and many and self.incremental and digest not in self._activations:
                     found = row.run(arrays, digest, samples[:_TRIED], None)
                     if isinstance(found, Failure):
                         return found
                     return self._record(arrays, digest, found.step_seconds)
                 return row.run(arrays, digest, samples, None)
-            spared = keep and self.incremental and mutant != "identity"
+            spared = job.keep and self.incremental and mutant != "identity"
             kept = self._kept(arrays, digest) if spared else None
             # and now: to record what is kept, another row may have had the device
             failed = row.ensure_prepared()

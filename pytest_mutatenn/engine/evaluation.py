@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+    from pytest_mutatenn.engine.row import Row
+
 Arrays = Mapping[str, "np.ndarray"]
 """Name of a network's tensor -> array of shape (n, shape of the tensor)."""
 
@@ -42,6 +44,38 @@ class Limits:
     def deadline(self, baseline_seconds: float) -> float:
         """Seconds that a run may take."""
         return baseline_seconds * self.timeout_factor + self.timeout_constant
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A program, and inputs to run it on.
+
+    Attributes
+    ----------
+    mutant
+        Its id; None for the baseline.
+    arrays
+        Network input -> array of shape (n, *input shape); a
+        :class:`~pytest_mutatenn.model.shared.SharedArrays` is mapped by the process that runs them,
+        others are sent to it.
+    digest
+        Digest of the inputs.
+    row
+        The child to use where one is needed; a new one is made and ended otherwise.
+    keep
+        Keep the baseline's activations for these inputs: many mutants will run on them.
+    """
+
+    mutant: str | None
+    arrays: Arrays
+    digest: str
+    row: Row | None = None
+    keep: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of inputs."""
+        return len(next(iter(self.arrays.values())))
 
 
 @dataclass(frozen=True, eq=False)

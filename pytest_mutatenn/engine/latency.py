@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from pytest_mutatenn.engine.evaluate import Engine
-from pytest_mutatenn.engine.evaluation import Arrays
+from pytest_mutatenn.engine.evaluation import Arrays, Job
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.row import Row
 from pytest_mutatenn.errors import MutatennError
@@ -14,13 +14,13 @@ from pytest_mutatenn.errors import MutatennError
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_mutatenn.engine.whole import WholeEngine
+    from pytest_mutatenn.engine.base import ProcessEngine
 
 _AMPLE = 600.0  # seconds for the first input; what it takes is what the others get
 
 
 def measure_latency(
-    engine: Engine | WholeEngine, arrays: Arrays, digest: str, *, warmup: int, repeats: int
+    engine: ProcessEngine, arrays: Arrays, digest: str, *, warmup: int, repeats: int
 ) -> np.ndarray:
     """Run the unmutated network several times on all inputs, in one process; nothing is stored.
 
@@ -57,7 +57,7 @@ def measure_latency(
             if row is not None:
                 found = row.run(arrays, digest, samples, None)
             else:
-                found = engine.run(None, arrays, digest, None, _AMPLE, False, samples)
+                found = engine.run(Job(None, arrays, digest), _AMPLE, samples)
             if isinstance(found, Failure):
                 raise MutatennError(
                     f"The latency of {engine.model.source} on {engine.cell.id} could not be "

@@ -1,8 +1,7 @@
 """An engine that runs nothing: it reads what a run elsewhere has recorded.
 
-It has the face of :class:`pytest_mutatenn.engine.evaluate.Engine`. A recording is of one network
-(by its digest) on some cells; results are found by the digests of program and inputs, so that what
-is read is what would have been run.
+A recording is of one network (by its digest) on some cells; results are found by the digests of
+program and inputs, so that what is read is what would have been run.
 """
 
 from __future__ import annotations
@@ -16,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.devices.base import open_device
-from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits, Recipe, role_of
+from pytest_mutatenn.engine.base import BaseEngine
+from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Job, Limits, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.results import KIND, Results
 from pytest_mutatenn.engine.selected import selected_operators
-from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import code_version, naming_version
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.model.source import ModelSource
 from pytest_mutatenn.operators.plugins import plugins_version
 from pytest_mutatenn.operators.sources import digest_of_sources
 
@@ -42,25 +39,18 @@ class NotRecorded(MutatennError):
 
 
 @dataclass(eq=False)
-class RecordedEngine:
+class RecordedEngine(BaseEngine):
     """Gives what a recording has of one network on one of its cells.
 
     Attributes
     ----------
-    model, cell, shapes, store, counters
-        As :class:`~pytest_mutatenn.engine.evaluate.Engine` has them.
     operator_files
         The user's own operators.
     """
 
-    model: ModelSource
-    cell: Cell
-    store: Store
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    operator_files: tuple[Path, ...] = ()
-    counters: Counters = field(default_factory=Counters)
     # a recorded failure stays one: no more time, and no more memory, than it had
     limits: Limits = field(default_factory=lambda: Limits(memory=0))
+    operator_files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         self._device: Device = open_device(self.cell.spec)  # type: ignore[assignment]
@@ -209,31 +199,7 @@ class RecordedEngine:
 
     # -- runs ---------------------------------------------------------------------------------
 
-    def evaluate(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None = None,
-        *,
-        keep: bool = False,
-    ) -> Evaluation | Failure:
-        """Give what was recorded of all inputs."""
-        results = self.open(mutant, arrays, digest, row, keep=keep)
-        try:
-            return results.whole()
-        finally:
-            results.save()
-
-    def open(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None = None,
-        *,
-        keep: bool = False,
-    ) -> Results:
+    def results(self, job: Job) -> Results:
         """Give what was recorded of a run.
 
         Raises
@@ -242,24 +208,30 @@ class RecordedEngine:
             If the recording is of other inputs; of a mutant, :class:`NotRecorded` where it was
             not run on these.
         """
-        program = self._there["info"]["digest"] if mutant is None else self.recipe(mutant).digest
-        found = self._results.get((program, role_of(mutant), digest))
+        _, found = self._found(job.mutant, job.digest)
         if found is None:
-            raise self._unknown(mutant, digest, len(next(iter(arrays.values()))))
-        results = Results(self, mutant, arrays, digest, None, keep=False, key=None, allowed=0.0)
+            raise self._unknown(job)
+        results = Results(self, job, key=None, allowed=0.0)
         results.take_stored(found, self._file.arrays(found["arrays"]))
         return results
 
     def result_key(self, mutant: str | None, digest: str) -> str | None:
         """Where the store has what was recorded; it is put there, for who reads it by its key."""
-        program = self._there["info"]["digest"] if mutant is None else self.recipe(mutant).digest
-        found = self._results.get((program, role_of(mutant), digest))
+        run, found = self._found(mutant, digest)
         if found is None:
             return None
-        key = combine(self.key, program, role_of(mutant), digest)
+        key = combine(self.key, *run)
         if self.store.get_arrays(KIND, key) is None:
             self.store.put_arrays(KIND, key, found, self._file.arrays(found["arrays"]))
         return key
+
+    def _found(
+        self, mutant: str | None, digest: str
+    ) -> tuple[tuple[str, str, str], dict[str, Any] | None]:
+        """Program, role and inputs of a run, and what was recorded of it."""
+        program = self._there["info"]["digest"] if mutant is None else self.recipe(mutant).digest
+        run = program, role_of(mutant), digest
+        return run, self._results.get(run)
 
     @cached_property
     def _results(self) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -270,10 +242,11 @@ class RecordedEngine:
             if one["cell"] == there["id"] and one["model"] == there["model"]["id"]
         }
 
-    def _unknown(self, mutant: str | None, digest: str, count: int) -> MutatennError:
+    def _unknown(self, job: Job) -> MutatennError:
+        count = job.count
         known = {data for _, _, data in self._results}
-        if digest in known:
-            return NotRecorded(f"{mutant or 'the baseline'} on these inputs is {NOT_THERE}")
+        if job.digest in known:
+            return NotRecorded(f"{job.mutant or 'the baseline'} on these inputs is {NOT_THERE}")
         datasets = self._file.about["datasets"]
         listed = [
             f"{there['source']} ({there['count']} inputs)"
@@ -301,16 +274,7 @@ class RecordedEngine:
             )
         return result
 
-    def run(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None,
-        allowed: float,
-        keep: bool,
-        samples: Sequence[int],
-    ) -> Evaluation | Failure:
+    def run(self, job: Job, allowed: float, samples: Sequence[int]) -> Evaluation | Failure:
         """Nothing is run: what is asked for beyond what was recorded has no answer."""
         raise NotRecorded(f"{len(samples)} of the inputs are {NOT_THERE}")
 

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Limits
+from pytest_mutatenn.engine.evaluation import Arrays, Counters, Evaluation, Job, Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pytest_mutatenn.engine.row import Row
     from pytest_mutatenn.engine.store import Store
 
 KIND = "evaluations"
@@ -26,17 +25,8 @@ class Runner(Protocol):
     limits: Limits
     counters: Counters
 
-    def run(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None,
-        allowed: float,
-        keep: bool,
-        samples: Sequence[int],
-    ) -> Evaluation | Failure:
-        """Run the baseline, or a mutant, on some of the inputs, in the order given."""
+    def run(self, job: Job, allowed: float, samples: Sequence[int]) -> Evaluation | Failure:
+        """Run on some of the inputs, in the order given, for so many seconds."""
         ...
 
 
@@ -45,8 +35,10 @@ class Results:
 
     Parameters
     ----------
-    engine, mutant, arrays, digest, row, keep
-        As :meth:`~pytest_mutatenn.engine.evaluate.Engine.evaluate` takes them.
+    engine
+        Runs what is not known.
+    job
+        The program and its inputs.
     key
         The store's key of these results; None where nothing is to be stored or read.
     allowed
@@ -58,22 +50,10 @@ class Results:
         Number of inputs.
     """
 
-    def __init__(
-        self,
-        engine: Runner,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None,
-        *,
-        keep: bool,
-        key: str | None,
-        allowed: float,
-    ) -> None:
-        self._engine, self._mutant = engine, mutant
-        self._arrays, self._digest, self._row, self._keep = arrays, digest, row, keep
+    def __init__(self, engine: Runner, job: Job, *, key: str | None, allowed: float) -> None:
+        self._engine, self._job = engine, job
         self._key, self._allowed = key, allowed
-        self.count = len(next(iter(arrays.values())))
+        self.count = job.count
         self._have: set[int] = set()
         self._outputs: dict[str, np.ndarray] = {}
         self._latency: np.ndarray | None = None
@@ -107,9 +87,7 @@ class Results:
             return self._failure
         start = time.monotonic()
         left = max(_LEAST, self._allowed - self._spent)
-        found = self._engine.run(
-            self._mutant, self._arrays, self._digest, self._row, left, self._keep, missing
-        )
+        found = self._engine.run(self._job, left, missing)
         self._spent += time.monotonic() - start
         self._ran += len(missing)
         if isinstance(found, Failure):
@@ -184,7 +162,7 @@ class Results:
         counters.evaluations_run += bool(ran)
         counters.evaluations_reused += self._asked and not ran
         self._asked, self._ran = False, 0
-        broken = self._failure is not None and self._mutant == "identity"
+        broken = self._failure is not None and self._job.mutant == "identity"
         if ran and self._key is not None and not broken:
             self._write(self._engine.store, self._key)
         return ran

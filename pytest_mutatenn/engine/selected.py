@@ -7,12 +7,12 @@ define operators of the user's; prints JSON.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from pytest_mutatenn.devices.probing import environment
 from pytest_mutatenn.errors import InternalError, MutatennError
 
 
@@ -25,14 +25,13 @@ def selected_operators(selection: str, files: Iterable[Path] = ()) -> list[str]:
         If a part of it names nothing.
     """
     command = [sys.executable, "-m", "pytest_mutatenn.engine.selected", selection]
-    path = os.pathsep.join(path for path in sys.path if path)
     asked = subprocess.run(
         [*command, *map(str, files)],
         capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
+        env=environment(),
     )
     try:
         told = json.loads(asked.stdout.splitlines()[-1])

@@ -1,35 +1,21 @@
-"""An engine for devices that take a whole network: baseline and reference, and no mutants.
-
-It has the face of :class:`pytest_mutatenn.engine.evaluate.Engine`.
-"""
+"""An engine for devices that take a whole network: baseline and reference, and no mutants."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.devices.base import open_device
-from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import (
-    Arrays,
-    Counters,
-    Evaluation,
-    Limits,
-    Opened,
-    Recipe,
-    role_of,
-)
+from pytest_mutatenn.engine.base import ProcessEngine
+from pytest_mutatenn.engine.evaluation import Evaluation, Job, Opened, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.process import Process
 from pytest_mutatenn.engine.results import Results
-from pytest_mutatenn.engine.store import Store
-from pytest_mutatenn.engine.version import code_version, host
+from pytest_mutatenn.engine.version import host
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedArrays
-from pytest_mutatenn.model.source import ModelSource
 
 if TYPE_CHECKING:
     from pytest_mutatenn.devices.whole import WholeKind
@@ -42,41 +28,18 @@ _FORMAT = "whole, by input"
 
 
 @dataclass(eq=False)
-class WholeEngine:
-    """Evaluates one network on a device that takes it whole.
+class WholeEngine(ProcessEngine):
+    """Evaluates one network on a device that takes it whole."""
 
-    Nothing is started before the store is asked; see
-    :class:`~pytest_mutatenn.engine.evaluate.Engine` for the attributes.
-    """
-
-    model: ModelSource
-    cell: Cell
-    store: Store
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    threads: int = 1
-    incremental: bool = True
-    counters: Counters = field(default_factory=Counters)
+    called: ClassVar[str] = "model"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._device: WholeKind = open_device(self.cell.spec)  # type: ignore[assignment]
         self._device.check_level(self.cell.opt_level)
         self._process: Process | None = None
-        self._scratch: Path | None = None
         self._open: set[str] = set()  # the datasets that the process has mapped
-        self._baselines: dict[str, Evaluation] = {}
-        self.known_info: dict[str, Any] | None = None
-        self.notes: list[str] = []
-        self.recipes: dict[str, Recipe] = {}
-        self.opened: dict[str, Opened] = {}
-        self.key = combine(
-            code_version(),
-            host(),
-            self.model.digest,
-            repr(sorted((name, tuple(shape)) for name, shape in self.shapes.items())),
-            repr((self.cell.spec, self.cell.opt_level)),
-            f"{self._device.version()} {self.threads}",
-        )
+        self.key = self._make_key(f"{self._device.version()} {self.threads}")
 
     # -- the process --------------------------------------------------------------------------
 
@@ -88,13 +51,7 @@ class WholeEngine:
                 raise MutatennError(f"{self.cell.device}: {reason}.")
             self._open.clear()
             self._scratch = self._scratch or self.store.scratch()
-            order = {
-                "model": str(self.model.path),
-                "shapes": {name: list(shape) for name, shape in self.shapes.items()},
-                "device": self.cell.spec,
-                "opt_level": self.cell.opt_level,
-                "threads": self.threads,
-            }
+            order = {**self._order(), "threads": self.threads}
             self._process = Process(order, self._scratch, self.limits.compile_timeout)
             told = self._process.info
             info = {
@@ -104,32 +61,15 @@ class WholeEngine:
                 "steps": [],
                 "layers": [],
             }
-            self.store.put_json("baselines", self.key, info)
-            self.known_info = info
+            self._take_info(info)
         return self._process
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the network is here: its digest, fingerprint, inputs and outputs."""
-        if self.peek() is None:
-            self.zygote()
-        assert self.known_info is not None
-        return self.known_info
-
-    def peek(self) -> dict[str, Any] | None:
-        """What :attr:`info` gives, if it is known without starting a process."""
-        if self.known_info is None:
-            self.known_info = self.store.get_json("baselines", self.key)
-        return self.known_info
 
     def close(self) -> None:
         """End the process; what is stored stays."""
         if self._process is not None:
             self._process.close()
             self._process = None
-        if self._scratch is not None:
-            self.store.remove(self._scratch)
-            self._scratch = None
+        super().close()
 
     # -- mutants ------------------------------------------------------------------------------
 
@@ -143,97 +83,33 @@ class WholeEngine:
 
     # -- runs ---------------------------------------------------------------------------------
 
-    def evaluate(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None = None,
-        *,
-        keep: bool = False,
-    ) -> Evaluation | Failure:
-        """Run on all inputs, or read what an earlier run gave."""
-        results = self.open(mutant, arrays, digest, row, keep=keep)
-        try:
-            return results.whole()
-        finally:
-            results.save()
-
-    def open(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None = None,
-        *,
-        keep: bool = False,
-    ) -> Results:
-        """Give what is known of a run, to be asked for more of its inputs."""
-        if mutant is not None:
-            raise InternalError(f"{self.cell.id} was asked for {mutant}: {NO_MUTANTS}")
-        key = self.result_key(None, digest)
+    def results(self, job: Job) -> Results:
+        """What is known of a run."""
+        if job.mutant is not None:
+            raise InternalError(f"{self.cell.id} was asked for {job.mutant}: {NO_MUTANTS}")
+        key = self.result_key(None, job.digest)
         if key is not None:
-            self.opened[key] = Opened(self.info["digest"], digest, role_of(None))
-        return Results(
-            self,
-            None,
-            arrays,
-            digest,
-            None,
-            keep=False,
-            key=key,
-            allowed=self.limits.compile_timeout,
-        )
+            self.opened[key] = Opened(self.info["digest"], job.digest, role_of(None))
+        return Results(self, job, key=key, allowed=self.limits.compile_timeout)
 
     def result_key(self, mutant: str | None, digest: str) -> str | None:
         """Where the store has the results on these inputs; None where nothing is kept."""
         key = combine(_FORMAT, self.info["digest"], digest, self.info["fingerprint"])
         return key if self.incremental else None
 
-    def baseline(self, arrays: Arrays, digest: str, *, keep: bool = False) -> Evaluation:
-        """Run, or read what an earlier run gave.
-
-        Raises
-        ------
-        MutatennError
-            If the network does not run here.
-        """
-        if digest not in self._baselines:
-            result = self.evaluate(None, arrays, digest)
-            if isinstance(result, Failure):
-                said = f"\n{result.stderr}" if result.stderr else ""
-                raise MutatennError(
-                    f"The model {self.model.source} does not run on {self.cell.id}: "
-                    f"{result.reason}.{said}"
-                )
-            self._baselines = {digest: result}
-        return self._baselines[digest]
-
-    def run(
-        self,
-        mutant: str | None,
-        arrays: Arrays,
-        digest: str,
-        row: Row | None,
-        allowed: float,
-        keep: bool,
-        samples: Sequence[int],
-    ) -> Evaluation | Failure:
+    def run(self, job: Job, allowed: float, samples: Sequence[int]) -> Evaluation | Failure:
         """Run on some of the inputs, in the order given.
 
         The first is run once more before the others, for its time: what it takes decides what they
         all may take, and a runtime is slowest at first.
         """
-        first = self._ask(arrays, digest, samples[:1], allowed)
+        first = self._ask(job, samples[:1], allowed)
         if isinstance(first, Failure):
             return first
-        return self._ask(
-            arrays, digest, samples, self.limits.deadline(first.seconds * len(samples))
-        )
+        return self._ask(job, samples, self.limits.deadline(first.seconds * len(samples)))
 
-    def _ask(
-        self, arrays: Arrays, digest: str, samples: Sequence[int], seconds: float
-    ) -> Evaluation | Failure:
+    def _ask(self, job: Job, samples: Sequence[int], seconds: float) -> Evaluation | Failure:
+        arrays, digest = job.arrays, job.digest
         process = self.zygote()
         numbers = list(samples)
         names = [spec["name"] for spec in self.info["inputs"]]

@@ -24,7 +24,7 @@ from pytest_mutatenn.compiler.schedules import schedule
 from pytest_mutatenn.compiler.weights import Weight, weights_of
 from pytest_mutatenn.devices.base import check_compiles, open_device
 from pytest_mutatenn.devices.slots import Refused
-from pytest_mutatenn.engine.executor import BaselineRun
+from pytest_mutatenn.engine.baseline import BaselineRun
 from pytest_mutatenn.engine.loaded import Loaded
 from pytest_mutatenn.engine.pages import use_large_pages
 from pytest_mutatenn.engine.store import Store

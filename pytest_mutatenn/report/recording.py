@@ -20,16 +20,15 @@ from pytest_mutatenn.errors import MutatennError
 if TYPE_CHECKING:
     import numpy as np
 
+    from pytest_mutatenn.engine.base import ProcessEngine
     from pytest_mutatenn.engine.cell import Cell
-    from pytest_mutatenn.engine.evaluate import Engine
-    from pytest_mutatenn.engine.whole import WholeEngine
     from pytest_mutatenn.subject import Subject
 
 _INFO = ("digest", "fingerprint", "target", "inputs", "outputs", "layers")
 
 
 def describe_cell(
-    subject: Subject, cell: Cell, engine: Engine | WholeEngine, entries: Iterable[Mapping[str, Any]]
+    subject: Subject, cell: Cell, engine: ProcessEngine, entries: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """What a process knows of one network on one cell, as plain data.
 

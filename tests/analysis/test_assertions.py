@@ -26,7 +26,8 @@ from pytest_mutatenn import (
     top1_agreement,
     topk_agreement,
 )
-from pytest_mutatenn.engine.predictions import Answers, LazyPredictions
+from pytest_mutatenn.engine.lazy import LazyPredictions
+from pytest_mutatenn.engine.predictions import Answers
 
 NAN, INF = np.nan, np.inf
 

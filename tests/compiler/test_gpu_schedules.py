@@ -191,24 +191,22 @@ def onto_one(x: T.Buffer((4, 8), "float32"), y: T.Buffer((4, 8), "float32")):
             y[vi // 2, vj] = x[vi, vj]
 
 
-@T.prim_func(s_tir=True)
-def too_far(x: T.Buffer((4, 8), "float32"), y: T.Buffer((4, 8), "float32")):
-    for i, j in T.grid(3, 9):
-        with T.sblock("far"):
-            vi, vj = T.axis.remap("SS", [i, j])
-            T.reads(x[vi, vj])
-            T.writes(y[vi, vj])
-            y[vi, vj] = x[vi, vj] * T.float32(2)
+def doubled_over(rows, columns):
+    """A kernel for 4 x 8 numbers that goes through so many rows and columns."""
+
+    @T.prim_func(s_tir=True)
+    def kernel(x: T.Buffer((4, 8), "float32"), y: T.Buffer((4, 8), "float32")):
+        for i, j in T.grid(rows, columns):
+            with T.sblock("double"):
+                vi, vj = T.axis.remap("SS", [i, j])
+                T.reads(x[vi, vj])
+                T.writes(y[vi, vj])
+                y[vi, vj] = x[vi, vj] * T.float32(2)
+
+    return kernel
 
 
-@T.prim_func(s_tir=True)
-def fewer_rows(x: T.Buffer((4, 8), "float32"), y: T.Buffer((4, 8), "float32")):
-    for i, j in T.grid(3, 8):
-        with T.sblock("fewer"):
-            vi, vj = T.axis.remap("SS", [i, j])
-            T.reads(x[vi, vj])
-            T.writes(y[vi, vj])
-            y[vi, vj] = x[vi, vj] * T.float32(2)
+too_far, fewer_rows = doubled_over(3, 9), doubled_over(3, 8)
 
 
 class TestMutantsThatAreNotRegular:

@@ -11,7 +11,7 @@ from processes import sandboxes
 from pytest_mutatenn.devices import onnxruntime as device_module
 from pytest_mutatenn.devices.base import kinds, open_device, takes
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluation import Limits
+from pytest_mutatenn.engine.evaluation import Job, Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.whole import WholeEngine
@@ -128,14 +128,14 @@ def test_a_process_that_dies_or_is_late_is_no_answer_and_the_next_one_is(
     engine = engine_of(network, store_folder, limits=Limits(compile_timeout=60))
     try:
         os.kill(engine.zygote()._process.pid, 9)
-        died = engine.run(None, {"image": images}, "", None, 10, False, [0])
+        died = engine.run(Job(None, {"image": images}, ""), 10, [0])
         assert isinstance(died, Failure)
         assert (died.outcome, died.reason) == (Outcome.CRASHED, "its process died of SIGKILL")
         os.kill(engine.zygote()._process.pid, 19)
-        late = engine.run(None, {"image": images}, "", None, 0.2, False, [0])
+        late = engine.run(Job(None, {"image": images}, ""), 0.2, [0])
         assert isinstance(late, Failure)
         assert late.outcome is Outcome.TIMED_OUT
-        assert engine.run(None, {"image": images}, "", None, 10, False, [3]).latency.size == 1
+        assert engine.run(Job(None, {"image": images}, ""), 10, [3]).latency.size == 1
     finally:
         engine.close()
 

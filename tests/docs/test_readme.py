@@ -9,7 +9,7 @@ from pages import README, ROOT, blocks, command, run_pytest, section, table, wor
 import pytest_mutatenn
 from pytest_mutatenn import plugin
 from pytest_mutatenn.analysis.verdict import Verdict
-from pytest_mutatenn.grid import MARKER_ARGUMENTS
+from pytest_mutatenn.subject import MARKER_ARGUMENTS
 
 TEXT = README.read_text("utf-8")
 

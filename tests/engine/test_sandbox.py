@@ -1,5 +1,6 @@
 """The engine and its processes: stored, reused, and gone when they should be."""
 
+import dataclasses
 import hashlib
 import os
 import signal
@@ -12,7 +13,8 @@ import pytest
 from processes import sandboxes
 
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluate import Engine, Limits
+from pytest_mutatenn.engine.evaluate import Engine
+from pytest_mutatenn.engine.evaluation import Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.row import Row
 from pytest_mutatenn.engine.store import Store
@@ -210,7 +212,8 @@ def test_what_was_run_before_a_death_is_kept(make_engine, images, tmp_path):
     engine = make_engine(store=store)
     progress = engine.open("graph.relu_to_sigmoid@clip#1", images, "some")
     assert progress.ask([0]) is None
-    progress._mutant = "device.aborts@softmax#1"  # from here on it dies
+    # from here on it dies
+    progress._job = dataclasses.replace(progress._job, mutant="device.aborts@softmax#1")
     failure = progress.ask([1])
     assert failure.outcome is Outcome.CRASHED
     progress.save()

@@ -13,7 +13,8 @@ from opencl_here import needs_opencl
 from processes import sandboxes
 
 from pytest_mutatenn.engine.cell import Cell
-from pytest_mutatenn.engine.evaluate import Engine, Limits
+from pytest_mutatenn.engine.evaluate import Engine
+from pytest_mutatenn.engine.evaluation import Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.row import Row
 from pytest_mutatenn.engine.sandbox import Child

@@ -16,7 +16,8 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 LAYERS = [
     ("plugin", "session", "rows", "tally", "fixtures", "scheduling", "progress"),
     ("__main__", "commands"),
-    ("report", "grid", "selection", "subject", "options", "accepted", "place", "cells", "presence"),
+    ("report", "grid", "engines", "selection", "subject", "settings"),
+    ("options", "accepted", "place", "cells", "presence"),
     ("analysis",),
     ("engine",),
     ("devices",),

@@ -44,9 +44,9 @@ def test_a_mutant_that_has_the_baselines_code_and_not_its_outputs_is_an_error(pr
     mutant = "device.store_times_1_00000001@softmax#1"
     run = Engine.run
 
-    def other(self, asked, *args):
-        result = run(self, asked, *args)
-        if asked != mutant:
+    def other(self, job, *args):
+        result = run(self, job, *args)
+        if job.mutant != mutant:
             return result
         return replace(result, outputs={name: -array for name, array in result.outputs.items()})
 

@@ -338,10 +338,10 @@ def test_two_networks_of_one_name_do_not_share_their_kills(suite):
 def test_an_error_of_the_machinery_is_no_kill_even_if_the_test_swallows_it(project, monkeypatch):
     run = Engine.run
 
-    def broken(self, mutant, *args):
-        if mutant and mutant != "identity":
+    def broken(self, job, *args):
+        if job.mutant and job.mutant != "identity":
             raise OSError("no space left")
-        return run(self, mutant, *args)
+        return run(self, job, *args)
 
     monkeypatch.setattr(Engine, "run", broken)
     project.write(
@@ -369,7 +369,9 @@ def test_an_identity_that_dies_is_an_error_of_the_run_and_is_not_stored(suite, m
     dead = Failure(Outcome.CRASHED, "its process died of SIGBUS")
     with monkeypatch.context() as patch:
         patch.setattr(
-            Engine, "run", lambda self, m, *a: dead if m == "identity" else run(self, m, *a)
+            Engine,
+            "run",
+            lambda self, job, *a: dead if job.mutant == "identity" else run(self, job, *a),
         )
         result = suite.run(*only)
     assert result.ret == pytest.ExitCode.TESTS_FAILED

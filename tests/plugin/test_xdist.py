@@ -74,15 +74,15 @@ def test_threads_are_shared_among_the_workers(suite, same):
         made = Grid.__init__
         def init(self, *args):
             made(self, *args)
-            Path(f"threads-{os.getpid()}").write_text(str(self.threads))
+            Path(f"threads-{os.getpid()}").write_text(str(self.engines.threads))
         Grid.__init__ = init
         """
     )
 
     result = suite.run(*FEW, "-n2", "--mutatenn-threads=5", apart=True)
     assert result.ret == pytest.ExitCode.OK
-    same(result.report)
     assert [path.read_text() for path in suite.path.glob("threads-*")] == ["2", "2"]
+    same(result.report)
 
 
 @pytest.mark.parametrize(

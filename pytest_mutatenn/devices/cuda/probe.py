@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from functools import cache
 
 from pytest_mutatenn.devices.cuda.driver import LIBRARY, call, driver
+from pytest_mutatenn.devices.probing import ask_driver
 
 __all__ = ["Found", "found"]
 
@@ -44,26 +42,14 @@ class Found:
 @cache
 def found() -> tuple[tuple[Found, ...], str]:
     """The devices, and where there are none, why. Never raises; asked once a process."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment,
-            timeout=_SECONDS,
-        )
-        answer = json.loads(done.stdout) if done.returncode == 0 else None
-    except subprocess.TimeoutExpired:
-        return (), f"NVIDIA's driver gave no answer within {_SECONDS:g} s: it hangs"
-    except (OSError, ValueError) as error:
-        return (), f"NVIDIA's driver cannot be asked: {error}"
-    if answer is None:
-        said = done.stderr.strip().splitlines()
-        last = f": {said[-1]}" if said else ""
-        return (), f"asking NVIDIA's driver failed (exit status {done.returncode}){last}"
-    return tuple(Found(**each) for each in answer[0]), str(answer[1])
+    devices, reason = ask_driver(
+        __name__,
+        _SECONDS,
+        hangs=f"NVIDIA's driver gave no answer within {_SECONDS:g} s: it hangs",
+        unasked="NVIDIA's driver cannot be asked",
+        failed="asking NVIDIA's driver failed",
+    )
+    return tuple(Found(**each) for each in devices), reason
 
 
 def _ask() -> tuple[list[Found], str]:

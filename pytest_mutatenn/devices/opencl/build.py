@@ -13,7 +13,8 @@ import sys
 from typing import Any
 
 from pytest_mutatenn.devices.opencl.plan import Plan
-from pytest_mutatenn.devices.opencl.probe import Found, environment
+from pytest_mutatenn.devices.opencl.probe import Found
+from pytest_mutatenn.devices.probing import environment
 from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.errors import InternalError
 

@@ -7,20 +7,19 @@ other, a tensor lies between red zones of its own buffer.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from pytest_mutatenn.devices.blocks import BlockMemory, beginning
 from pytest_mutatenn.devices.memory import guarded, poison, poison_around
 from pytest_mutatenn.devices.slots import DeviceError
+from pytest_mutatenn.devices.zoned import POISON, RED_ZONE, ZonedBlock
 
-__all__ = ["DeviceMemory", "DeviceSlot", "SharedMemory", "SharedSlot", "faults"]
+__all__ = ["DeviceMemory", "SharedMemory", "SharedSlot", "faults"]
 
-_RED_ZONE = 16 << 10  # bytes; a multiple of the alignment that any device asks of a sub-buffer
-_POISON = np.uint8(0xFF)  # NaN as float16, float32 and float64; -1 as a signed integer
 _MEMORY = ("MEM_OBJECT_ALLOCATION_FAILURE", "OUT_OF_HOST_MEMORY", "INVALID_BUFFER_SIZE")
 
 
@@ -100,87 +99,20 @@ class SharedBlock:
 
     def slot(self, shape: tuple[int, ...], dtype: str) -> SharedSlot:
         """The tensor that begins where the block does."""
-        kind = np.dtype(dtype)
-        array = self._bytes[: math.prod(shape) * kind.itemsize].view(kind).reshape(shape)
-        return SharedSlot(self._queue, array, self._buffer)
+        return SharedSlot(self._queue, beginning(self._bytes, shape, dtype), self._buffer)
 
 
-class SharedMemory:
-    """Memory of a device that is the host's CPU. A kernel that has been called is done."""
-
-    asynchronous = False
-
-    def __init__(self, context: Any, queue: Any) -> None:
-        self._context = context
-        self._queue = queue
-
-    def block(self, size: int) -> SharedBlock:
-        """Allocate so many bytes, filled with poison."""
-        return SharedBlock(self._context, self._queue, size)
-
-    def slot(self, shape: tuple[int, ...], dtype: str) -> SharedSlot:
-        """Allocate a tensor, filled with poison."""
-        return self.block(math.prod(shape) * np.dtype(dtype).itemsize).slot(shape, dtype)
-
-    def copy(self, array: np.ndarray) -> SharedSlot:
-        """Allocate a tensor that holds an array."""
-        slot = self.slot(array.shape, array.dtype.str)
-        slot.array[...] = array
-        slot.push()
-        return slot
-
-    def synchronise(self) -> None:
-        """Wait for the kernels."""
-        with faults():
-            self._queue.finish()
-
-
-class DeviceSlot:
-    """A tensor in the device's memory, and an array of the host's to copy from and to."""
-
-    def __init__(self, block: DeviceBlock, shape: tuple[int, ...], dtype: str) -> None:
-        self._block = block
-        self.array = np.zeros(shape, dtype)
-        self.tensor = block.tensor
-
-    def push(self) -> None:
-        """Copy the array to the device, behind the kernels that were started."""
-        import pyopencl as cl
-
-        if self.array.nbytes:
-            with faults():
-                cl.enqueue_copy(self._block.queue, self.tensor, self.array, is_blocking=True)
-
-    def pull(self) -> None:
-        """Wait for the kernels, and copy the tensor to the array."""
-        import pyopencl as cl
-
-        if self.array.nbytes:
-            with faults():
-                cl.enqueue_copy(self._block.queue, self.array, self.tensor, is_blocking=True)
-
-    def poison(self) -> None:
-        """Fill the tensor and its red zones with poison."""
-        self._block.fill(0, self._block.whole)
-
-    def poison_around(self) -> None:
-        """Fill the red zones with poison; the tensor stays."""
-        end = _RED_ZONE + self.array.nbytes
-        self._block.fill(0, _RED_ZONE)
-        self._block.fill(end, self._block.whole - end)
-
-
-class DeviceBlock:
+class DeviceBlock(ZonedBlock):
     """A buffer between red zones of a larger one."""
 
     def __init__(self, context: Any, queue: Any, size: int) -> None:
         import pyopencl as cl
 
-        self.queue = queue
-        self.whole = _RED_ZONE + max(1, size) + _RED_ZONE
+        super().__init__(size)
+        self._queue = queue
         with faults():
             self._parent = cl.Buffer(context, cl.mem_flags.READ_WRITE, self.whole)
-            self.tensor = self._parent.get_sub_region(_RED_ZONE, max(1, size))
+            self.tensor = self._parent.get_sub_region(RED_ZONE, max(1, size))
         self.fill(0, self.whole)
 
     def fill(self, start: int, size: int) -> None:
@@ -188,38 +120,49 @@ class DeviceBlock:
         import pyopencl as cl
 
         with faults():
-            cl.enqueue_fill_buffer(self.queue, self._parent, _POISON, start, size)
+            cl.enqueue_fill_buffer(self._queue, self._parent, np.uint8(POISON), start, size)
 
-    def slot(self, shape: tuple[int, ...], dtype: str) -> DeviceSlot:
-        """The tensor that begins where the block does."""
-        return DeviceSlot(self, shape, dtype)
+    def write(self, array: np.ndarray) -> None:
+        """Copy an array to the device."""
+        self._copy(self.tensor, array)
+
+    def read(self, array: np.ndarray) -> None:
+        """Copy the tensor to an array."""
+        self._copy(array, self.tensor)
+
+    def _copy(self, to: Any, source: Any) -> None:
+        import pyopencl as cl
+
+        with faults():
+            cl.enqueue_copy(self._queue, to, source, is_blocking=True)
 
 
-class DeviceMemory:
-    """Memory of a device apart from the host. Its queue keeps the order of what is asked of it."""
-
-    asynchronous = True
+class _QueueMemory(BlockMemory):
+    """Memory of a device that is asked by a queue."""
 
     def __init__(self, context: Any, queue: Any) -> None:
         self._context = context
         self._queue = queue
 
-    def block(self, size: int) -> DeviceBlock:
-        """Allocate so many bytes, filled with poison."""
-        return DeviceBlock(self._context, self._queue, size)
-
-    def slot(self, shape: tuple[int, ...], dtype: str) -> DeviceSlot:
-        """Allocate a tensor, filled with poison."""
-        return self.block(math.prod(shape) * np.dtype(dtype).itemsize).slot(shape, dtype)
-
-    def copy(self, array: np.ndarray) -> DeviceSlot:
-        """Allocate a tensor that holds an array, on both sides."""
-        slot = self.slot(array.shape, array.dtype.str)
-        slot.array[...] = array
-        slot.push()
-        return slot
-
     def synchronise(self) -> None:
         """Wait for the kernels."""
         with faults():
             self._queue.finish()
+
+
+class SharedMemory(_QueueMemory):
+    """Memory of a device that is the host's CPU. A kernel that has been called is done."""
+
+    def block(self, size: int) -> SharedBlock:
+        """Allocate so many bytes, filled with poison."""
+        return SharedBlock(self._context, self._queue, size)
+
+
+class DeviceMemory(_QueueMemory):
+    """Memory of a device apart from the host. Its queue keeps the order of what is asked of it."""
+
+    asynchronous = True
+
+    def block(self, size: int) -> DeviceBlock:
+        """Allocate so many bytes, filled with poison."""
+        return DeviceBlock(self._context, self._queue, size)

@@ -6,14 +6,13 @@ Run as ``python -m pytest_mutatenn.devices.opencl.probe``, it prints them as JSO
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 
-__all__ = ["INSTALL", "Found", "choose", "environment", "found"]
+from pytest_mutatenn.devices.probing import ask_driver
+
+__all__ = ["INSTALL", "Found", "choose", "found"]
 
 _SECONDS = 60.0  # a driver that is loaded for the first time may take many
 INSTALL = "pip install 'pytest-mutatenn[opencl]'"
@@ -55,34 +54,18 @@ class Found:
         return f"opencl:{self.platform}.{self.device} ({self.platform_name}, {self.name})"
 
 
-def environment() -> dict[str, str]:
-    """Variables for a process of this package's: it finds what this one does."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-
-
 @cache
 def found() -> tuple[tuple[Found, ...], str]:
     """The devices, and where there are none, why. Never raises; asked once a process."""
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", __name__],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=environment(),
-            timeout=_SECONDS,
-        )
-        answer = json.loads(done.stdout) if done.returncode == 0 else None
-    except subprocess.TimeoutExpired:
-        return (), f"asking the OpenCL drivers took more than {_SECONDS:g} s: one of them hangs"
-    except (OSError, ValueError) as error:
-        return (), f"the OpenCL drivers cannot be asked: {error}"
-    if answer is None:
-        said = done.stderr.strip().splitlines()
-        last = f": {said[-1]}" if said else ""
-        return (), f"an OpenCL driver failed (exit status {done.returncode}){last}"
-    devices = (Found(**{**each, "extensions": tuple(each["extensions"])}) for each in answer[0])
-    return tuple(devices), str(answer[1])
+    devices, reason = ask_driver(
+        __name__,
+        _SECONDS,
+        hangs=f"asking the OpenCL drivers took more than {_SECONDS:g} s: one of them hangs",
+        unasked="the OpenCL drivers cannot be asked",
+        failed="an OpenCL driver failed",
+    )
+    made = (Found(**{**each, "extensions": tuple(each["extensions"])}) for each in devices)
+    return tuple(made), reason
 
 
 def choose(options: str) -> tuple[Found | None, str]:
