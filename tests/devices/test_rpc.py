@@ -62,6 +62,7 @@ def test_an_address_is_read(text, address):
         ("board", "is no address"),
         ("board:port", "is no address"),
         ("board:99999", "is no address"),
+        ("board:1/key,mcpu=a", "is no address"),
         ("board:1?target=cuda", "only processors are reached by RPC"),
         ("board:1?mcpus=x", "Did you mean 'mcpu'"),
         ("board:1?mcpu=a,mcpu=b", "is given twice"),
