@@ -248,7 +248,7 @@ def test_a_recording_with_too_few_answers_is_damaged(recorded):
     rewritten(recorded.path / "rec.zip", lambda array: array[:-1])
     result = recorded.run("--mutatenn-devices=llvm,recorded:rec.zip", "-k", "test_finite", FEW)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["*rec.zip is damaged: 'latency' of llvm-O2 has the shape (11, *"])
+    result.stdout.fnmatch_lines(["*rec.zip is damaged: 'latency' of llvm-O2 has the shape (11,*"])
 
 
 def test_cells_are_compared_with_the_recording_that_is_there_now(recorded):
