@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from pytest_mutatenn.devices.specs import (
 )
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.errors import MutatennError
+
+_LEVELLED = re.compile(r".*[^:,;\s]-O\d*")
 
 
 def read_aliases(root: Path, lines: Iterable[str]) -> dict[str, str]:
@@ -68,7 +71,8 @@ def _alias_of(device: str, option: str, aliases: Mapping[str, str]) -> str:
 
 def read_cell(text: str, option: str, aliases: Mapping[str, str]) -> Cell:
     """Read ``llvm-O0``; as :func:`read_devices`. A device alone is at O0, which changes least."""
-    cell = Cell.parse(text if "-O" in text else f"{text}-O0", option)
+    # of c:-O1 the last part is a flag of the compiler, and no opt level
+    cell = Cell.parse(text if _LEVELLED.fullmatch(text) else f"{text}-O0", option)
     devices = split_devices(cell.device, {*kinds(), *aliases}, option)
     if len(devices) != 1:
         raise MutatennError(f"{option}: {text!r} names {len(devices)} devices, and must name one.")

@@ -6,6 +6,7 @@ too. Nothing in it is pickled: reading a recording runs no code of whoever wrote
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 SCHEMA = "mutatenn-recording/1"
 _ABOUT = "recording.json"
+_PARTS = {"cells": list, "datasets": dict, "results": list, "run": dict}
+_DAMAGE = (
+    OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile,
+    NotImplementedError, RuntimeError,  # a way to pack that zipfile lacks; a password
+)  # fmt: skip
 # a member's date is that of no clock, so that the same content is the same file
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -54,7 +60,7 @@ class Recording:
             raise MutatennError(f"there is no file {path.absolute()}") from None
         except KeyError:
             raise MutatennError(f"{path} is no recording of --mutatenn-record") from None
-        except (OSError, zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
+        except _DAMAGE as error:
             raise MutatennError(
                 f"{path} is no recording, or a damaged one ({error}); write it again with "
                 "--mutatenn-record"
@@ -64,7 +70,19 @@ class Recording:
             raise MutatennError(
                 f"{path} has the format {said!r}, and this version reads {SCHEMA!r}; write it again"
             )
+        lacking = [name for name, type_ in _PARTS.items() if not isinstance(about.get(name), type_)]
+        if lacking:
+            raise MutatennError(
+                f"{path} is no recording, or a damaged one: {_ABOUT} lacks {', '.join(lacking)}; "
+                "write it again with --mutatenn-record"
+            )
         self.about: dict[str, Any] = about
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the members' names and checksums: another content has another."""
+        members = sorted((one.filename, one.CRC, one.file_size) for one in self._zip.infolist())
+        return hashlib.sha256(repr(members).encode()).hexdigest()
 
     def arrays(self, names: Mapping[str, str]) -> dict[str, np.ndarray]:
         """Read arrays: name -> the member that holds it.
@@ -81,7 +99,7 @@ class Recording:
             try:
                 body = io.BytesIO(self._zip.read(member))
                 found[name] = np.lib.format.read_array(body, allow_pickle=False)
-            except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            except _DAMAGE as error:
                 raise MutatennError(
                     f"{self.path} is damaged at {member} ({error}); write it again with "
                     "--mutatenn-record"

@@ -254,7 +254,8 @@ class Device:
 def _address(text: str) -> Address:
     place, _, key = text.partition("/")
     host, _, port = place.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    # a comma in the key is that of options which lack their question mark
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536 or re.search(r"[,;\s]", key):
         raise MutatennError(f"{text!r} is no address: {_FORM}.")
     return Address(host.strip("[]"), int(port), key)
 

@@ -23,6 +23,7 @@ import platform
 import resource
 import select
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -31,9 +32,11 @@ from pathlib import Path
 from typing import Any
 
 _LOG = logging.getLogger("mutatenn-rpc")
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _ADDR_NO_RANDOMIZE = 0x0040000
 _LEAVE = 2.0  # seconds a session's process has to end by itself once the client has gone
+_GREETING = 3.0  # seconds a client has to say that it is one
 _STEADY = "MUTATENN_RPC_STEADY"
 _RDHUP = getattr(select, "POLLRDHUP", 0x2000)
 
@@ -221,6 +224,9 @@ def _session(sock: Any, libraries: Any, folder: Any, memory: int) -> None:
 
     code = 70
     try:
+        if sys.platform == "linux":
+            # a session that outlives its server holds the port, and no new server can start
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()
         os.chdir(folder.path)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -312,12 +318,15 @@ def main(argv: Sequence[str]) -> None:
     # a client is not: an error there ends the loop, and nobody is served any more
     def serving(sock: Any, addr: Any, opts: dict[str, float], libraries: Any) -> None:
         try:
+            sock.settimeout(None)
             serve(sock, addr, opts, libraries, memory)
         except Exception:
             _LOG.exception("%s: the session failed", addr)
             sock.close()
 
     stock._serving = serving
+    # who connects and says nothing must not keep the others out
+    socket.setdefaulttimeout(_GREETING)
     state = stock.PopenRPCServerState(
         given.host,
         given.port,
@@ -327,6 +336,7 @@ def main(argv: Sequence[str]) -> None:
         custom_addr=given.custom_addr,
         silent=True,
     )
+    state.sock.settimeout(None)
     print(f"serving on {given.host}:{state.port}", flush=True)
     state.thread.join()
 

@@ -19,6 +19,7 @@ from pytest_mutatenn.errors import MutatennError, nearest
 __all__ = ["alias_lines", "aliases_of", "pieces", "pyproject_aliases", "split_devices"]
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
+_PLACED = ("rpc", "recorded")  # an address or a file, and options after a question mark
 
 
 def pieces(options: str) -> list[str]:
@@ -109,6 +110,8 @@ def _from_table(where: str, table: Any) -> str:
             parts.append(f"{key}={value}")
         else:
             raise MutatennError(f"{where}: {key} must be a string, a number or a list of them.")
+    if kind in _PLACED and options and len(parts) > 1 and "?" not in options:
+        return f"{kind}:{options}?{','.join(parts[1:])}"
     return f"{kind}:{','.join(parts)}" if parts else kind
 
 

@@ -212,7 +212,7 @@ class RecordedEngine(BaseEngine):
         if found is None:
             raise self._unknown(job)
         results = Results(self, job, key=None, allowed=0.0)
-        results.take_stored(found, self._file.arrays(found["arrays"]))
+        results.take_stored(found, self._arrays(found))
         return results
 
     def result_key(self, mutant: str | None, digest: str) -> str | None:
@@ -220,9 +220,10 @@ class RecordedEngine(BaseEngine):
         run, found = self._found(mutant, digest)
         if found is None:
             return None
-        key = combine(self.key, *run)
+        # the file may be another one tomorrow, under its old name
+        key = combine(self.key, self._file.digest, *run)
         if self.store.get_arrays(KIND, key) is None:
-            self.store.put_arrays(KIND, key, found, self._file.arrays(found["arrays"]))
+            self.store.put_arrays(KIND, key, found, self._arrays(found))
         return key
 
     def _found(
@@ -232,6 +233,18 @@ class RecordedEngine(BaseEngine):
         program = self._there["info"]["digest"] if mutant is None else self.recipe(mutant).digest
         run = program, role_of(mutant), digest
         return run, self._results.get(run)
+
+    def _arrays(self, found: Mapping[str, Any]) -> Arrays:
+        """The arrays of a result, each with a row an input."""
+        arrays = self._file.arrays(found["arrays"])
+        for name, array in arrays.items():
+            if array.shape[:1] != (len(found["samples"]),):
+                raise MutatennError(
+                    f"{self._file.path} is damaged: {name!r} of {found['cell']} has the shape "
+                    f"{array.shape} for {len(found['samples'])} inputs; write it again with "
+                    "--mutatenn-record"
+                )
+        return arrays
 
     @cached_property
     def _results(self) -> dict[tuple[str, str, str], dict[str, Any]]:

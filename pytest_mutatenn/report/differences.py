@@ -178,13 +178,19 @@ def _all_agree(rows: Sequence[_Row]) -> str:
     """One line for cells that give the same answers, with the two that are farthest apart."""
     pair, worst, _ = rows[0]
     pairs = f"all {len(rows)} pairs of cells give" if len(rows) > 1 else f"{pair} give"
+    text = (
+        f"{pairs} the same best class and best {worst['k']} for every input of the unmutated "
+        "network"
+    )
+    # cells of runs that were combined: reports have their best classes, and no scores
+    scored = [(pair, entry) for pair, entry, _ in rows if entry["tau_min"] is not None]
+    if not scored:
+        return text
+    pair, worst = scored[0]
     largest = worst["max_abs_diff"]
     most = f"{largest:.3g}" if largest is not None else _unknown(worst)
     where = f" ({pair})" if len(rows) > 1 else ""
-    return (
-        f"{pairs} the same best class and best {worst['k']} for every input of the unmutated "
-        f"network; the largest difference is {most}{where}"
-    )
+    return f"{text}; the largest difference is {most}{where}"
 
 
 def _table(rows: Sequence[_Row], line: Callable[..., None], *, shown: int | None) -> None:

@@ -1,5 +1,6 @@
 """Recordings: written by one run, read by another as a device."""
 
+import io
 import json
 import zipfile
 
@@ -8,7 +9,7 @@ import pytest
 from suites import LABELS
 
 from pytest_mutatenn.devices.base import open_device, takes
-from pytest_mutatenn.devices.recording import Recording, write_recording
+from pytest_mutatenn.devices.recording import SCHEMA, Recording, write_recording
 from pytest_mutatenn.errors import MutatennError
 
 FEW = "--mutatenn-mutants=graph.relu_to_sigmoid@*,kernel.max_to_min@softmax#1,kernel.boundary@*"
@@ -21,6 +22,9 @@ def test_calls(model):
     assert model(np.full((1, 8, 8), VALUE, np.float32)).shape == (1, 5)
 """
 )
+
+
+EMPTY = {"cells": [], "datasets": {}, "run": {}}
 
 
 def suite_of(project, value=0.5):
@@ -163,7 +167,7 @@ def test_what_makes_no_sense_is_refused(project, arguments, said):
 def test_a_recording_comes_back_as_it_was_written(tmp_path):
     path = tmp_path / "a.zip"
     arrays = {"output 0": np.array([[1, np.nan]], np.float16), "latency": np.array([0.5])}
-    write_recording(path, {"cells": []}, [({"data": "d"}, arrays)])
+    write_recording(path, EMPTY, [({"data": "d"}, arrays)])
     found = Recording(path)
     (result,) = found.about["results"]
     read = found.arrays(result["arrays"])
@@ -171,7 +175,7 @@ def test_a_recording_comes_back_as_it_was_written(tmp_path):
     assert read["output 0"].dtype == np.float16
     # the same content is the same file, whenever it is written
     other = tmp_path / "b.zip"
-    write_recording(other, {"cells": []}, [({"data": "d"}, arrays)])
+    write_recording(other, EMPTY, [({"data": "d"}, arrays)])
     assert other.read_bytes() == path.read_bytes()
     with np.load(path) as opened:
         assert set(opened.files) >= {"0.0", "0.1"}
@@ -179,7 +183,7 @@ def test_a_recording_comes_back_as_it_was_written(tmp_path):
 
 def test_a_recording_that_fails_half_way_leaves_the_one_before(tmp_path):
     path = tmp_path / "a.zip"
-    write_recording(path, {"cells": []}, [])
+    write_recording(path, EMPTY, [])
     before = path.read_bytes()
 
     def results():
@@ -205,11 +209,14 @@ def test_what_is_no_recording_is_missing_and_says_why(tmp_path):
     with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
         archive.writestr("recording.json", json.dumps({"schema": "mutatenn-recording/9"}))
     assert "this version reads 'mutatenn-recording/1'" in device.missing()
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as archive:
+        archive.writestr("recording.json", json.dumps({"schema": SCHEMA, **EMPTY, "run": []}))
+    assert "recording.json lacks results, run" in device.missing()
 
 
 def test_a_damaged_array_is_told(tmp_path):
     path = tmp_path / "a.zip"
-    write_recording(path, {}, [({}, {"a": np.random.default_rng(0).random(1000)})])
+    write_recording(path, EMPTY, [({}, {"a": np.random.default_rng(0).random(1000)})])
     body = bytearray(path.read_bytes())
     body[400] ^= 255
     path.write_bytes(body)
@@ -217,10 +224,39 @@ def test_a_damaged_array_is_told(tmp_path):
         Recording(path).arrays({"a": "0.0.npy"})
 
 
+def rewritten(path, change):
+    """The recording with other arrays, at the same place."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, body in members.items():
+            if name.endswith(".npy"):
+                written = io.BytesIO()
+                np.save(written, change(np.load(io.BytesIO(body))))
+                body = written.getvalue()
+            archive.writestr(name, body)
+
+
+def test_a_recording_with_too_few_answers_is_damaged(recorded):
+    rewritten(recorded.path / "rec.zip", lambda array: array[:-1])
+    result = recorded.run("--mutatenn-devices=llvm,recorded:rec.zip", "-k", "test_finite", FEW)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*rec.zip is damaged: 'latency' of llvm-O2 has the shape (11,*"])
+
+
+def test_cells_are_compared_with_the_recording_that_is_there_now(recorded):
+    options = ("--mutatenn-devices=llvm,recorded:rec.zip", FEW, "-k", "test_finite")
+    before = recorded.run(*options).report["differential"]["baseline"]
+    rewritten(recorded.path / "rec.zip", lambda array: array + 1)
+    after = recorded.run(*options).report["differential"]["baseline"]
+    assert [pair["max_abs_diff"] for pair in before] == [0]
+    assert [pair["max_abs_diff"] for pair in after] == [pytest.approx(1)]
+
+
 def test_nothing_in_it_is_unpickled(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("recording.json", json.dumps({"schema": "mutatenn-recording/1"}))
+        archive.writestr("recording.json", json.dumps({"schema": SCHEMA, "results": [], **EMPTY}))
         with archive.open("x.npy", "w") as member:
             np.lib.format.write_array(member, np.array([{}], object), allow_pickle=True)
     with pytest.raises(MutatennError, match="damaged at"):

@@ -1,5 +1,7 @@
 """Devices behind an RPC server, on loopback: sessions, memory, kernels and faults."""
 
+import os
+import signal
 import socket
 import time
 from importlib.util import find_spec
@@ -62,6 +64,7 @@ def test_an_address_is_read(text, address):
         ("board", "is no address"),
         ("board:port", "is no address"),
         ("board:99999", "is no address"),
+        ("board:1/key,mcpu=a", "is no address"),
         ("board:1?target=cuda", "only processors are reached by RPC"),
         ("board:1?mcpus=x", "Did you mean 'mcpu'"),
         ("board:1?mcpu=a,mcpu=b", "is given twice"),
@@ -229,6 +232,35 @@ def test_a_session_that_lasts_too_long_is_late(server):
     with pytest.raises(DeviceTimeout, match="within the session's 1 s"):
         slot.pull()
     device.close()
+
+
+@needs_rpc
+def test_a_session_ends_with_its_server_and_leaves_the_port_to_the_next():
+    server = Server(OURS).await_answer()
+    device = Device(f"127.0.0.1:{server.port}?wait=30")
+    device.open()
+    try:
+        sessions = server.sessions()
+        assert sessions
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        deadline = time.monotonic() + 20
+        while any(session.is_running() for session in sessions):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        server.start()
+        server.await_answer()
+    finally:
+        device.close()
+        server.kill()
+
+
+@needs_rpc
+def test_a_client_that_says_nothing_keeps_no_other_out(server):
+    with socket.create_connection(("127.0.0.1", server.port)):
+        device = Device(f"127.0.0.1:{server.port}/board?wait=5")
+        device.open()
+        device.close()
 
 
 @needs_rpc

@@ -74,6 +74,41 @@ def test_names_of_the_users_own_come_from_pyproject_and_from_any_ini_file(tmp_pa
     assert (cell, cell.id, cell.spec) == (Cell("old", 1), "old-O1", aliases["old"])
 
 
+def test_a_table_of_an_address_or_a_file_has_its_options_after_a_question_mark(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.mutatenn.devices.board]\nkind = 'rpc'\noptions = 'board.local:9090/board'\n"
+        "mtriple = 'aarch64-linux-gnu'\nmattr = ['+neon', '-sve']\nwait = 5\n"
+        "[tool.mutatenn.devices.more]\nkind = 'rpc'\noptions = 'b:1/k?cc=gcc'\nwait = 5\n"
+        "[tool.mutatenn.devices.gpu]\nkind = 'recorded'\noptions = 'gpu.zip'\ndevice = 'cuda'\n"
+    )
+
+    assert read_aliases(tmp_path, []) == {
+        "board": "rpc:board.local:9090/board?mtriple=aarch64-linux-gnu,mattr=+neon,-sve,wait=5",
+        "more": "rpc:b:1/k?cc=gcc,wait=5",
+        "gpu": "recorded:gpu.zip?device=cuda",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "device", "level"),
+    [
+        ("c:-O2", "c:-O2", 0),
+        ("c:-O2-O3", "c:-O2", 3),
+        ("c:-march=x86-64,-O1", "c:-march=x86-64,-O1", 0),
+        ("recorded:my-Output.zip", "recorded:my-Output.zip", 0),
+        ("recorded:my-Output.zip-O2", "recorded:my-Output.zip", 2),
+    ],
+)
+def test_what_only_looks_like_a_level_is_part_of_the_device(text, device, level):
+    assert read_cell(text, "--x", {}) == Cell(device, level)
+
+
+@pytest.mark.parametrize("text", ["llvm-O9", "llvm-O"])
+def test_a_level_that_is_none_is_named(text):
+    with pytest.raises(MutatennError, match="is no cell"):
+        read_cell(text, "--x", {})
+
+
 def test_a_project_without_tables_has_no_names(tmp_path):
     assert pyproject_aliases(tmp_path) == {}
     (tmp_path / "pyproject.toml").write_text("[tool.other]\nx = 1\n")
