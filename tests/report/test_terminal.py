@@ -52,6 +52,18 @@ def test_a_survivor_says_what_to_mend(stats, text):
     assert lines[at + 1 : at + 5] == ["    layer k", "    - a", "    + b", f"    {text}"]
 
 
+def test_a_survivor_is_shown_with_the_inputs_that_show_most():
+    seen = {"infected": 4, "propagated": 3, "top1_changed": 2}
+    unseen = {"infected": 0, "propagated": 0, "top1_changed": 0}
+    rows = [
+        row("x@k#1", "a", "passed", stats=seen),
+        row("x@k#1", "b", "passed", 1, stats=unseen),
+    ]
+    lines = summary(build([*GREEN, *rows], {CELL: plan("x@k#1")}))
+
+    assert "    the output differs for 3 inputs, the top-1 for 2: the assertions allow it" in lines
+
+
 def test_many_survivors_are_cut_and_that_is_said():
     names = [f"{operator}@k#{i}" for operator in "xyz" for i in range(1, 6)]
     record = build([*GREEN, *map(survivor, names)], {CELL: plan(*names)})
