@@ -151,12 +151,26 @@ class Tally:
     def gate(self) -> list[str]:
         """Say what keeps the run from being green; nothing where nothing does."""
         assert self.record is not None
-        if not self.settings.active or self.settings.baseline_only:
+        if not self.settings.active:
             return []
+        if self.settings.baseline_only:
+            return self._nowhere()
         if not any(plan["mutants"] for plan in self.gathered.plans.values()):
             return [self._nothing()]
         settings = self.settings
         return gates(self.record, settings.fail_under, settings.fail_on, "mutatenn-")
+
+    def _nowhere(self) -> list[str]:
+        """Without mutants: say that every test was skipped because its device is not here."""
+        assert self.record is not None
+        baseline = self.record["baseline"]
+        away = any(not cell["available"] for cell in self.gathered.cells.values())
+        if not away or not baseline or any(e["outcome"] != "skipped" for e in baseline):
+            return []
+        return [
+            "Nothing was tested: no device that was named is here. See above, and "
+            "--mutatenn-list-devices."
+        ]
 
     def _nothing(self) -> str:
         operators = self.settings.operators

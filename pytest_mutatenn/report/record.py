@@ -50,6 +50,7 @@ _STATS = (
     "undefined",
     "evaluation",
 )
+_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "evaluation")
 
 
 @dataclass
@@ -300,6 +301,7 @@ def _cell(
         found = row.get("stats") or {}
         known = found if row["test"] in judgement.read else MADE & found.keys()
         stats.update({k: found[k] for k in known if found[k] is not None})
+    stats |= _most_shown([row for row in rows if row["test"] in judgement.read])
     if judgement.verdict is Verdict.DUPLICATE:
         stats = {k: stats[k] for k in MADE if k in stats}
     return {
@@ -315,6 +317,16 @@ def _cell(
         "stderr": stats.get("stderr", ""),
         "deciding": _deciding(judgement, rows),
     }
+
+
+def _most_shown(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Figures for the inputs that show most, where tests of one network have other inputs."""
+    told = [row.get("stats") or {} for row in rows]
+    whole = [stats for stats in told if stats.get("propagated") is not None]
+    if not whole:
+        return {}
+    most = max(reversed(whole), key=lambda stats: (stats["propagated"], stats.get("infected") or 0))
+    return {name: most[name] for name in _SHOWN if most.get(name) is not None}
 
 
 def _deciding(judgement: Judgement, rows: Iterable[Mapping[str, Any]]) -> list[int]:

@@ -204,6 +204,16 @@ def test_a_run_with_no_device_at_all_is_not_green(suite):
     says(result, "ERROR: No mutant was tested: no device that was named is here.")
 
 
+def test_a_run_without_mutants_and_without_a_device_is_not_green(suite):
+    options = ("--mutatenn-baseline-only", "--mutatenn-missing-device=skip")
+    nowhere = suite.run(f"--mutatenn-devices={NOWHERE}", *options)
+    one = suite.run(f"--mutatenn-devices=llvm,{NOWHERE}", *options)
+
+    assert nowhere.ret == pytest.ExitCode.TESTS_FAILED
+    says(nowhere, "ERROR: Nothing was tested: no device that was named is here.")
+    assert one.ret == pytest.ExitCode.OK
+
+
 def test_a_policy_that_is_none_is_named(suite):
     result = suite.pytester.runpytest_inprocess("--mutatenn", "--mutatenn-missing-device=ignore")
 

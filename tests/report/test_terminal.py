@@ -3,6 +3,7 @@
 import pytest
 from told import CELL, GREEN, build, plan, row
 
+from pytest_mutatenn.report.differences import write_differences
 from pytest_mutatenn.report.terminal import write_summary
 
 
@@ -49,6 +50,18 @@ def test_a_survivor_says_what_to_mend(stats, text):
     at = lines.index("x@k#1  llvm-O2")
     assert lines[at - 1] == "1 mutant survived:"
     assert lines[at + 1 : at + 5] == ["    layer k", "    - a", "    + b", f"    {text}"]
+
+
+def test_a_survivor_is_shown_with_the_inputs_that_show_most():
+    seen = {"infected": 4, "propagated": 3, "top1_changed": 2}
+    unseen = {"infected": 0, "propagated": 0, "top1_changed": 0}
+    rows = [
+        row("x@k#1", "a", "passed", stats=seen),
+        row("x@k#1", "b", "passed", 1, stats=unseen),
+    ]
+    lines = summary(build([*GREEN, *rows], {CELL: plan("x@k#1")}))
+
+    assert "    the output differs for 3 inputs, the top-1 for 2: the assertions allow it" in lines
 
 
 def test_many_survivors_are_cut_and_that_is_said():
@@ -107,3 +120,22 @@ def test_what_is_not_in_the_score_is_counted():
 
     assert "not in the score: 1 refused by the compiler, 1 equivalent" in lines
     assert "operators without a site here: w" in lines
+
+
+def test_cells_of_combined_runs_agree_without_a_largest_difference():
+    alike = {"inputs": 1, "k": 1, "top1_dissimilar": [], "topk_dissimilar": [], "model": "m"}
+    unscored = {**alike, "a": "c-O2", "b": "llvm-O2", "tau_min": None, "max_abs_diff": None}
+    scored = {**alike, "a": "c-O0", "b": "c-O2", "tau_min": 1.0, "max_abs_diff": 0.25}
+    record = {"models": [{}]}
+
+    def told(*pairs):
+        record["differential"] = {"baseline": pairs, "mutants": [], "not_compared": {}}
+        lines = []
+        write_differences(record, lambda text, **_: lines.append(text), verbose=False)
+        return lines[-1]
+
+    agree = "give the same best class and best 1 for every input of the unmutated network"
+    assert told(unscored) == f"c-O2 ~ llvm-O2 {agree}"
+    assert told(unscored, scored) == (
+        f"all 2 pairs of cells {agree}; the largest difference is 0.25 (c-O0 ~ c-O2)"
+    )
