@@ -8,7 +8,9 @@ only.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -21,12 +23,6 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
     from pytest_mutatenn.devices.slots import Memory
-
-_HELPERS = (
-    "base c_compiler host linker memory native processor recording remote remote_memory "
-    "rpc_server sanitizer slots specs stack watched whole"
-)
-_NO_KINDS = frozenset(_HELPERS.split())
 
 
 class Kind(Protocol):
@@ -105,10 +101,20 @@ class Kind(Protocol):
 
 @cache
 def kinds() -> dict[str, str]:
-    """Name of each kind of device -> its module, sorted."""
+    """Name of each kind of device -> its module, sorted.
+
+    A kind is a module of this package that defines ``Device``. That is read, not imported: a
+    helper beside it may need what is not installed.
+    """
     package = importlib.import_module("pytest_mutatenn.devices")
-    names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
-    return {name: f"{package.__name__}.{name}" for name in names if name not in _NO_KINDS}
+    found = {}
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        name = f"{package.__name__}.{info.name}"
+        spec = importlib.util.find_spec(name)
+        source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
+        if re.search(r"^class Device\b", source, re.MULTILINE):
+            found[info.name] = name
+    return found
 
 
 def check_device(spec: str, option: str = "--mutatenn-devices") -> Kind:
