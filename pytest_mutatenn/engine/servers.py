@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -143,7 +144,7 @@ class Servers:
             server.waiting = False
 
     def _hear(self, server: Server, seconds: float) -> Any:
-        value, _, _ = wire.receive(server.control, deadline=_now() + seconds)
+        value, _, _ = wire.receive(server.control, deadline=time.monotonic() + seconds)
         return value
 
     def _start(self) -> Server:
@@ -206,9 +207,3 @@ class StartError(Exception):
     def __init__(self, reply: dict[str, Any]) -> None:
         super().__init__(reply["message"])
         self.reply = reply
-
-
-def _now() -> float:
-    import time
-
-    return time.monotonic()

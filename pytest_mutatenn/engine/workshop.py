@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +25,6 @@ from pytest_mutatenn.devices.base import check_compiles, open_device
 from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.baseline import BaselineRun
 from pytest_mutatenn.engine.loaded import Loaded
-from pytest_mutatenn.engine.pages import use_large_pages
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.onnx_import import import_onnx
@@ -243,10 +241,6 @@ class Workshop:
         )
         self.run = BaselineRun(self.loaded)
         self.run.ready()
-        # a collection in a child would touch, and so copy, all that it shares with this process
-        gc.collect()
-        gc.freeze()
-        use_large_pages()
 
     def known_code(self, func: Any) -> str | None:
         """Digest of the code of a kernel that is one of the baseline's, the very object."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_mutatenn.engine import wire
 from pytest_mutatenn.engine.failures import describe
+from pytest_mutatenn.engine.pages import use_large_pages
 from pytest_mutatenn.engine.servers import Servers, StartError
 from pytest_mutatenn.errors import InternalError, MutatennError
 
@@ -121,6 +123,10 @@ def _load(sock: socket.socket) -> Workshop | None:
         loads = workshop.device.forks and not only
         _in_a_thread(workshop.load_baseline if loads else workshop.compile_baseline)
         refused = workshop.refused() if only else {}
+        # a collection in a child would touch, and so copy, all that it shares with this process
+        gc.collect()
+        gc.freeze()
+        use_large_pages()
     except Exception as error:
         wire.send(sock, {**describe(error), "number": number})
         return None

@@ -21,7 +21,7 @@ from pytest_mutatenn.devices.cuda import Device, nvrtc
 from pytest_mutatenn.devices.cuda.nvrtc import compile_cuda, find_nvrtc
 from pytest_mutatenn.devices.cuda.probe import Found
 from pytest_mutatenn.devices.cuda.source import device_source, with_poison
-from pytest_mutatenn.devices.opencl.plan import Plan
+from pytest_mutatenn.devices.plan import Plan
 from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.cell import Cell
 from pytest_mutatenn.engine.evaluate import Engine
@@ -185,7 +185,7 @@ RUN = """
 import sys, json
 import numpy as np
 from pytest_mutatenn.devices.cuda import Device, driver, probe
-from pytest_mutatenn.devices.opencl.plan import Argument, Launch, Plan
+from pytest_mutatenn.devices.plan import Argument, Launch, Plan
 from pytest_mutatenn.devices.slots import DeviceError, Refused
 
 device = Device()

@@ -13,9 +13,9 @@ from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.schedules import schedule
 from pytest_mutatenn.devices.opencl import Device, probe
 from pytest_mutatenn.devices.opencl.memory import DeviceMemory, SharedMemory
-from pytest_mutatenn.devices.opencl.plan import Argument, Launch, Plan, with_plain_names
 from pytest_mutatenn.devices.opencl.poison import with_poison
 from pytest_mutatenn.devices.opencl.probe import Found, choose
+from pytest_mutatenn.devices.plan import Argument, Launch, Plan, with_plain_names
 from pytest_mutatenn.devices.slots import DeviceError, Refused
 
 

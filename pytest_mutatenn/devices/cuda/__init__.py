@@ -16,7 +16,7 @@ from pytest_mutatenn.devices.cuda.nvrtc import (
     find_nvrtc,
 )
 from pytest_mutatenn.devices.cuda.probe import Found, found
-from pytest_mutatenn.devices.opencl.plan import Launch, Plan, read_plan
+from pytest_mutatenn.devices.plan import Launch, Plan, read_plan
 from pytest_mutatenn.devices.slots import DeviceError, Memory, Refused
 from pytest_mutatenn.devices.specs import pieces
 from pytest_mutatenn.errors import MutatennError

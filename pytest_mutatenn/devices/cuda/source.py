@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pytest_mutatenn.devices.opencl.plan import with_plain_names
+from pytest_mutatenn.devices.plan import with_plain_names
 
 __all__ = ["device_source", "with_poison"]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.devices.opencl.build import build, check_types, why_refused
-from pytest_mutatenn.devices.opencl.plan import Launch, Plan, read_plan, with_plain_names
 from pytest_mutatenn.devices.opencl.probe import Found, choose
 from pytest_mutatenn.devices.opencl.probe import found as found_here
+from pytest_mutatenn.devices.plan import Launch, Plan, read_plan, with_plain_names
 from pytest_mutatenn.devices.slots import Memory, Refused
 from pytest_mutatenn.errors import MutatennError
 

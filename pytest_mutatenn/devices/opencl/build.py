@@ -12,8 +12,8 @@ import subprocess
 import sys
 from typing import Any
 
-from pytest_mutatenn.devices.opencl.plan import Plan
 from pytest_mutatenn.devices.opencl.probe import Found
+from pytest_mutatenn.devices.plan import Plan
 from pytest_mutatenn.devices.probing import environment
 from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.errors import InternalError
