@@ -13,11 +13,12 @@ from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.base import ProcessEngine
+from pytest_mutatenn.engine.child import Child
 from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Job, Opened, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
-from pytest_mutatenn.engine.sandbox import Child, Zygote
+from pytest_mutatenn.engine.sandbox import Zygote
 from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.engine.child import Child, Reply
 from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Recipe
 from pytest_mutatenn.engine.outcome import Failure, Outcome
-from pytest_mutatenn.engine.sandbox import Child, Reply
 from pytest_mutatenn.model.shared import SharedArrays, SharedMemory
 
 if TYPE_CHECKING:
