@@ -97,11 +97,17 @@ class Child:
         """
         if not self.alive:
             raise InternalError("a child was asked after it had died")
-        deadline = None if seconds is None else time.monotonic() + seconds
         self._busy = True
         self._nearly += mapped
-        try:
+        with contextlib.suppress(wire.Closed):  # it will not answer, and that is met below
             wire.send(self._sock, dict(request), arrays, fds)
+        return self.answer(seconds)
+
+    def answer(self, seconds: float | None) -> Reply | Failure:
+        """Wait for the answer to what was sent; as :meth:`ask`."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        self._busy = True
+        try:
             value, found, _ = wire.receive(self._sock, deadline=deadline, watch=self._watch)
         except wire.Late:
             return self._fail(Outcome.TIMED_OUT, f"no answer within {seconds:.1f} s")

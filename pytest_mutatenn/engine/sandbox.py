@@ -41,6 +41,7 @@ class Zygote:
 
     def __post_init__(self) -> None:
         self._asked = 0
+        self._answers: dict[int, dict[str, Any]] = {}
         self._children: list[Child] = []
         ours, theirs = socket.socketpair()
         self._errors = os.memfd_create("mutatenn-zygote")
@@ -75,13 +76,22 @@ class Zygote:
             raise
 
     def _ask(self, request: Any, fds: Sequence[int] = ()) -> dict[str, Any]:
+        return self._answer(self._post(request, fds))
+
+    def _post(self, request: Any, fds: Sequence[int] = ()) -> int:
+        """Send a request; give its number, which its answer has."""
         self._asked += 1
-        try:
+        with contextlib.suppress(wire.Closed):  # it will not answer, and that is met there
             wire.send(self._sock, {**request, "number": self._asked}, fds=fds)
-            reply, _, _ = wire.receive(self._sock)
-            # an interrupted question leaves its answer behind
-            while reply.get("number") != self._asked:
-                reply, _, _ = wire.receive(self._sock)
+        return self._asked
+
+    def _answer(self, number: int) -> dict[str, Any]:
+        """Wait for an answer. Others come between; that to an interrupted question is left."""
+        try:
+            while number not in self._answers:
+                found, _, _ = wire.receive(self._sock)
+                self._answers[found["number"]] = found
+            reply = self._answers.pop(number)
         except (wire.Closed, wire.Garbled) as error:
             self._process.kill()
             status = self._process.wait()
@@ -95,8 +105,8 @@ class Zygote:
 
     def fork(
         self, memory_limit: int, mutant: str = "", *, device: bool = True, fresh: bool = False
-    ) -> Child:
-        """Fork a child, or have a server take its part.
+    ) -> Coming:
+        """Ask for a child, or for a server to take its part, and do not wait for it.
 
         Parameters
         ----------
@@ -108,16 +118,11 @@ class Zygote:
             Whether it is to run anything.
         fresh
             Whether it must be a process that no other mutant has run in.
-
-        Raises
-        ------
-        MutatennError
-            If the device cannot be opened.
         """
         ours, theirs = socket.socketpair()
         errors = os.memfd_create("mutatenn-child")
         with theirs:
-            reply = self._ask(
+            number = self._post(
                 {
                     "do": "fork",
                     "memory_limit": memory_limit,
@@ -127,7 +132,17 @@ class Zygote:
                 },
                 fds=[theirs.fileno(), errors],
             )
-        child = Child(self, reply, ours, errors, memory_limit)
+        return Coming(self, number, ours, errors, memory_limit)
+
+    def child(self, coming: Coming) -> Child:
+        """Wait for a child; see :meth:`Coming.child`."""
+        try:
+            reply = self._answer(coming.number)
+        except BaseException:
+            coming.sock.close()
+            os.close(coming.errors)
+            raise
+        child = Child(self, reply, coming.sock, coming.errors, coming.memory_limit)
         self._children.append(child)
         return child
 
@@ -165,6 +180,41 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         os.close(self._errors)
+
+
+@dataclass(frozen=True, eq=False)
+class Coming:
+    """A child that was asked for, and may not be there yet.
+
+    Attributes
+    ----------
+    zygote, number
+        Who was asked for it, and the number of the request.
+    sock, errors
+        Our end of its channel, and what it writes its errors to.
+    memory_limit
+        What it may allocate, in bytes.
+    """
+
+    zygote: Zygote
+    number: int
+    sock: socket.socket
+    errors: int
+    memory_limit: int
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send it its first request, to be done once it is there."""
+        wire.send(self.sock, dict(request))
+
+    def child(self) -> Child:
+        """Wait for it.
+
+        Raises
+        ------
+        MutatennError
+            If the device cannot be opened.
+        """
+        return self.zygote.child(self)
 
 
 def _opencl_on_cpus(threads: int, store: Path) -> dict[str, str]:
