@@ -61,7 +61,6 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
         "warnings": sorted({text for r in records for text in r["warnings"]}),
-        "counters": _sums(r["counters"] for r in records),
     }
     record["divergent"] = _divergent(records, record)
     record["differential"] = _differential(records, record)
@@ -82,6 +81,7 @@ def _run(records: Records) -> dict[str, Any]:
         "seconds": round(sum(run["seconds"] for run in runs), 3),
         "argv": [],
         "workers": sum(run["workers"] for run in runs),
+        "counters": _sums(run["counters"] for run in runs),
         "runs": runs,
     }
 

@@ -32,7 +32,6 @@ FIELDS = (
     "score",
     "excluded",
     "warnings",
-    "counters",
 )
 """What a report has."""
 
@@ -96,7 +95,7 @@ def build_record(
     gathered
         What happened.
     run
-        The part ``run``.
+        The part ``run``, without its counters.
     full_matrix
         Whether every test was to run on every mutant.
     sampled
@@ -110,7 +109,7 @@ def build_record(
     plans = _plans(gathered)
     record = {
         "schema": SCHEMA,
-        "run": dict(run),
+        "run": {**run, "counters": dict(sorted(gathered.counters.items()))},
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
@@ -124,7 +123,6 @@ def build_record(
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
-        "counters": dict(sorted(gathered.counters.items())),
     }
     return {**record, "divergent": divergent_of(record, None)}
 

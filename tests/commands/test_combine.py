@@ -70,7 +70,7 @@ def test_a_report_of_several_has_the_parts_of_one(two):
     assert [(e["cell"], e["outcome"]) for e in record["baseline"]] == [(B, "passed"), (A, "passed")]
     assert record["score"]["overall"]["detected"] == 3
     assert record["score"]["overall"]["survived"] == 1
-    assert record["counters"] == {"evaluations_run": 4}
+    assert record["run"]["counters"] == {"evaluations_run": 4}
     assert record["run"]["seconds"] == 4
     assert record["run"]["host"] is None
     assert record["run"]["started"] == "2030-01-01"
