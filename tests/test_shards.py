@@ -1,7 +1,5 @@
 """How mutants are shared out over the jobs of a run."""
 
-import random
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,17 +101,3 @@ def test_what_is_near_the_end_or_accepted_costs_less():
 def test_more_shards_than_mutants_leave_some_without(more):
     dealt = deal({"a": 3, "b": 5}, {"a": "k", "b": "k"}, 2 + more)
     assert len(set(dealt.values())) == 2
-
-
-def test_shares_of_a_real_list_are_within_a_percent():
-    chance = random.Random(1)
-    stages = ("graph", "kernel", "device", "weights")
-    entries = [
-        {**entry(f"x@{layer}#{i}", stage=chance.choice(stages)), "layers": [layer], "kernel": layer}
-        for layer in LAYERS
-        for i in range(chance.randint(20, 200))
-    ]
-    costs = {e["name"]: cost(e, LAYERS, accepted=False) for e in entries}
-    dealt = deal(costs, {e["name"]: e["kernel"] for e in entries}, 3)
-    loads = [sum(costs[n] for n in dealt if dealt[n] == i) for i in (1, 2, 3)]
-    assert max(loads) <= 1.01 * min(loads)
