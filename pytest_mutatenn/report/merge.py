@@ -18,6 +18,7 @@ from pytest_mutatenn.report.matching import mismatches
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.shards import Named, shards_of
+from pytest_mutatenn.report.sources import merged_sources
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -58,6 +59,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "checks": _union(records, "checks", ("model", "cell", "id")),
         "plans": plans,
         "mutants": mutants,
+        "sources": merged_sources(records),
         "divergent": [],
         "differential": {},
         "latency": _latency(records),
