@@ -114,6 +114,11 @@ def add_options(parser: pytest.Parser) -> None:
             "Run every mutant whole and on all inputs, and take nothing from the"
             "\nbaseline, the store or another mutant: slow, and the same verdicts",
         ),
+        (
+            "no-ahead",
+            "Make no mutant while the one before it is run, also where a core is idle:"
+            "\none process works at a time",
+        ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
         (
             "differential",

@@ -112,7 +112,7 @@ class Session:
 
         A worker of pytest-xdist has no core of its own to spare, and is told its tests bit by bit.
         """
-        if hasattr(self.config, "workerinput"):
+        if hasattr(self.config, "workerinput") or not self.settings.ahead:
             return False
         return cores() > _threads(self.config, self.settings)
 

@@ -73,6 +73,7 @@ class Settings:
     fail_on: tuple[str, ...]
     full_matrix: bool
     incremental: bool
+    ahead: bool
     list_only: bool
     baseline_only: bool
     differential: bool
@@ -224,6 +225,7 @@ def read_settings(config: pytest.Config) -> Settings:
         # whoever reads a recording may have killed none of its mutants yet
         full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
         incremental=not config.getoption("mutatenn_no_incremental"),
+        ahead=not config.getoption("mutatenn_no_ahead"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
         differential=config.getoption("mutatenn_differential"),
