@@ -292,7 +292,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             info = engine.peek() if engine is not None else None
             if engine is None or info is None:
                 continue
-            described = _model(subject, info)
+            described = _model(subject, info, pictures=bool(session.settings.reports))
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
@@ -329,7 +329,7 @@ def _datasets(subjects: Iterable[Subject]) -> dict[str, Any]:
     }
 
 
-def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
+def _model(subject: Subject, info: Mapping[str, Any], *, pictures: bool) -> dict[str, Any]:
     dataset = subject.loaded
     return {
         "id": subject.id,
@@ -349,6 +349,7 @@ def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
             "count": len(dataset.names),
             "labelled": dataset.labels is not None,
             "names": list(map(str, dataset.names)),
+            "thumbnails": subject.thumbnails(info) if pictures else None,
         },
     }
 
