@@ -18,7 +18,6 @@ text in base 36.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -57,42 +56,53 @@ class _Packer:
     def __init__(self) -> None:
         self.shapes: list[list[str]] = []
         self.values: list[Any] = []
-        self._shape_of: dict[tuple[str, ...], int] = {}
-        self._place_of: dict[str, str] = {}
+        self._shapes: dict[tuple[str, ...], int] = {}
+        self._texts: dict[str, str] = {}
+        self._others: dict[str, str] = {}
 
     def item(self, value: Any) -> Any:
+        if isinstance(value, str):
+            found = self._texts.get(value)
+            return found if found is not None else self._text(value)
         if isinstance(value, float):
             return float(f"{value:.{DIGITS}g}")
-        if value is None or isinstance(value, bool | int):
+        if value is None or isinstance(value, int):
             return value
-        if isinstance(value, str):
-            return self._text(value)
         if isinstance(value, Mapping):
             shape = self._shape(tuple(value))
-            return self._place([shape, *map(self.item, value.values())])
-        return self._place([-1, *map(self.item, value)])
+            return self._other([shape, *map(self.item, value.values())])
+        return self._other([-1, *map(self.item, value)])
 
     def _text(self, text: str) -> str:
+        written: Any = text
         if len(text) >= _WORTH_SPLITTING and HOLE not in text:
             numbers = [_number(digits) for digits in _NUMBERS.findall(text)]
             if numbers:
-                return self._place([-2, self._place(_NUMBERS.sub(HOLE, text)), *numbers])
-        return self._place(text)
+                pattern = _NUMBERS.sub(HOLE, text)
+                place = self._texts.get(pattern)
+                if place is None:
+                    place = self._texts[pattern] = self._add(pattern)
+                written = [-2, place, *numbers]
+        found = self._texts[text] = self._add(written)
+        return found
 
     def _shape(self, keys: tuple[str, ...]) -> int:
-        found = self._shape_of.setdefault(keys, len(self.shapes))
+        found = self._shapes.setdefault(keys, len(self.shapes))
         if found == len(self.shapes):
             self.shapes.append(list(keys))
         return found
 
-    def _place(self, value: Any) -> str:
-        # by what is written, since in Python 1, 1.0 and True are the same key
-        written = json.dumps(value, allow_nan=False)
-        found = self._place_of.get(written)
+    def _other(self, value: list[Any]) -> str:
+        # by how it is written, since in Python 1, 1.0 and True are the same key
+        written = repr(value)
+        found = self._others.get(written)
         if found is None:
-            found = self._place_of[written] = _base36(len(self.values))
-            self.values.append(value)
+            found = self._others[written] = self._add(value)
         return found
+
+    def _add(self, value: Any) -> str:
+        self.values.append(value)
+        return _base36(len(self.values) - 1)
 
 
 def _number(digits: str) -> int | str:

@@ -38,9 +38,7 @@ SCRIPTS = (
 )
 """The parts of the script, in the order in which they stand in the page."""
 
-_ESCAPED = {
-    ord(character): f"\\u{ord(character):04x}" for character in ("<", ">", "&", "\u2028", "\u2029")
-}
+_ESCAPED = ("<", ">", "&", "\u2028", "\u2029")
 """What could end the element that holds the data, or a line of it: escaped as JSON allows."""
 
 
@@ -52,6 +50,7 @@ def page_of(record: Mapping[str, Any]) -> str:
     record
         The report. The same report gives the same page, to the byte.
     """
+    first, details = prepare(record)
     style = _file("style.css")
     script = "".join(['"use strict";\n(() => {\n', *map(_script, SCRIPTS), "})();\n"])
     names = ", ".join(model["id"] for model in record["models"]) or "no network"
@@ -59,7 +58,8 @@ def page_of(record: Mapping[str, Any]) -> str:
         "{{policy}}": _policy(script, style),
         "{{title}}": html.escape(f"{names}: mutation report"),
         "{{style}}": style,
-        "{{data}}": _data(prepare(record)),
+        "{{data}}": _data(first),
+        "{{details}}": "\n".join(map(_details, details)),
         "{{script}}": script,
     }
     page = _file("page.html")
@@ -91,7 +91,13 @@ def _digest(text: str) -> str:
 
 def _data(value: Any) -> str:
     text = json.dumps(pack(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.translate(_ESCAPED)
+    for character in _ESCAPED:
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _details(value: Any) -> str:
+    return f'<script type="application/json" class="details">{_data(value)}</script>'
 
 
 def _script(name: str) -> str:

@@ -12,18 +12,25 @@ function mutantView(index) {
       h("nav", { class: "crumbs" }, back),
       h("section", null, h("h2", null, "No such mutant"), h("p", null, "This report has no mutant ", h("code", null, id), ".")),
     ];
-  const { m } = row;
+  const details = index.details(row);
+  const m = withDetails(row, details);
   const names = row.cells.map(([name]) => name);
   const cell = names.includes(now.get("at")) ? now.get("at") : firstCell(row);
   return [
     neighbours(index, row, back),
     mutantHead(index, row),
-    cellTable(index, row, cell),
+    cellTable(row, m, cell),
     divergence(index, m),
     cell ? h("div", { class: "chosen" }, inCell(index, m, cell)) : null,
-    pairTable(index, m),
+    pairTable(index, details.pairs),
     groupTable(m),
   ];
+}
+
+// the mutant with all that is known of it
+function withDetails(row, details) {
+  const cells = row.cells.map(([cell, there]) => [cell, { ...there, ...details.cells[cell] }]);
+  return { ...row.m, cells: Object.assign(Object.create(null), Object.fromEntries(cells)) };
 }
 
 function firstCell(row) {
@@ -80,8 +87,7 @@ function mutantHead(index, { m }) {
   );
 }
 
-function cellTable(index, row, cell) {
-  const { m } = row;
+function cellTable(row, m, cell) {
   const line = ([name, there]) =>
     h(
       "tr",
@@ -108,7 +114,7 @@ function cellTable(index, row, cell) {
     m.divergent ? h("p", { class: "note" }, h("span", { class: "diverges" }, "≠"), " The tests of the cells disagree on this mutant.") : null,
     table(
       ["cell", "verdict", "why", "#infected", "#propagated", "#top-1", "#inputs run", "#mean tau", "#compile", "#run"],
-      row.cells.map(line),
+      Object.entries(m.cells).map(line),
       { label: "verdicts" },
     ),
   );
@@ -118,7 +124,7 @@ function shortReason(there) {
   const [first] = (there.reason || "").split("\n");
   const said = first || why(there);
   const killers = there.killed_by.join(", ");
-  return [killers ? h("b", null, killers, " ") : null, said.length > 160 ? `${said.slice(0, 160)}…` : said];
+  return [killers ? h("b", null, killers, " ") : null, said.length > 110 ? `${said.slice(0, 110)}…` : said];
 }
 
 function inCell(index, m, cell) {
@@ -214,13 +220,12 @@ function testsSection(m, cell) {
   );
 }
 
-function pairTable(index, m) {
-  const pairs = index.pairs(m);
+function pairTable(index, pairs) {
   if (!pairs.length) return null;
   return section(
     "Between the cells",
     { class: "pairs", note: "How far the outputs of this mutant are from each other." },
-    comparisons(index, pairs, null),
+    comparisons(index, [...pairs].sort(worse), null),
   );
 }
 

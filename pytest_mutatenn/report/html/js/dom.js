@@ -39,9 +39,26 @@ function section(title, attributes, ...children) {
 }
 
 // a table whose cells are texts or nodes; of a column marked with "#" the cells are numbers
+// and at first `shown` of its rows
 function table(heads, rows, attributes) {
+  const shown = attributes?.shown ?? rows.length;
   const numeric = heads.map((head) => head.startsWith("#"));
   const kind = (at) => (numeric[at] ? "number" : null);
+  const line = (row) => h("tr", null, row.map((cell, at) => h("td", { class: kind(at) }, cell)));
+  const made = (row) => (row instanceof Node ? row : line(row));
+  const body = h("tbody", null, rows.slice(0, shown).map(made));
+  const more = h(
+    "button",
+    {
+      type: "button",
+      class: "more",
+      onclick: () => {
+        body.append(...rows.slice(shown).map(made));
+        more.remove();
+      },
+    },
+    `Show ${rows.length - shown} more ${attributes?.noun ?? ""}`,
+  );
   return h(
     "div",
     { class: "scroll", tabindex: 0, role: "region", "aria-label": attributes?.label ?? "table" },
@@ -57,16 +74,9 @@ function table(heads, rows, attributes) {
           heads.map((head, at) => h("th", { scope: "col", class: kind(at) }, head.replace("#", ""))),
         ),
       ),
-      h(
-        "tbody",
-        null,
-        rows.map((row) =>
-          row instanceof Node
-            ? row
-            : h("tr", null, row.map((cell, at) => h("td", { class: kind(at) }, cell))),
-        ),
-      ),
+      body,
     ),
+    rows.length > shown ? more : null,
   );
 }
 

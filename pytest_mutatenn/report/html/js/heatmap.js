@@ -19,7 +19,7 @@ function heatSquare(rows, operator, cell) {
         "aria-label": said,
       },
       String(Math.floor(found.score)),
-      found.divergent ? h("sup", { class: "diverges" }, `≠${found.divergent}`) : null,
+      found.divergent ? h("span", { class: "corner" }, `≠${found.divergent}`) : null,
     ),
   );
 }
@@ -27,14 +27,20 @@ function heatSquare(rows, operator, cell) {
 // how much of the colour: within the half of the scale in which the score is
 const heat = (score) => (score < 50 ? 100 - 2 * score : 2 * score - 100).toFixed(0);
 
+function survivors(rows) {
+  const count = rows.filter((row) => row.survived).length;
+  return h("td", { class: `left ${count ? "survived" : ""}` }, whole(count));
+}
+
 function heatMap(index) {
   const { rows, cells } = index;
   if (!rows.length) return null;
   const ran = cells.filter((cell) => tallied(rows, cell).score !== null);
   const columns = ran.length ? ran : cells;
   const byCategory = grouped(rows, (row) => row.m.category);
-  const order = Object.keys(index.titles).filter((name) => byCategory.has(name));
-  const categories = [...order, ...[...byCategory.keys()].filter((c) => !order.includes(c)).sort()];
+  const categories = [...byCategory.keys()].sort(
+    (a, b) => order(index, a) - order(index, b) || (a < b ? -1 : 1),
+  );
   const line = (name, there, head) =>
     h(
       "tr",
@@ -47,6 +53,7 @@ function heatMap(index) {
           : h("a", { href: fresh({ view: "mutants", operator: name }), title: name }, name),
       ),
       columns.map((cell) => heatSquare(there, head ? "all" : name, cell)),
+      survivors(there),
     );
   const body = [line("all operators", rows, true)];
   for (const category of categories) {
@@ -55,7 +62,7 @@ function heatMap(index) {
       h(
         "tr",
         { class: "category" },
-        h("th", { scope: "rowgroup", colspan: columns.length + 1 }, index.titles[category] ?? category),
+        h("th", { scope: "rowgroup", colspan: columns.length + 2 }, index.titles[category] ?? category),
       ),
       ...[...there.keys()].sort().map((operator) => line(operator, there.get(operator), false)),
     );
@@ -91,7 +98,9 @@ function heatMap(index) {
             "tr",
             null,
             h("th", { scope: "col" }, "operator"),
-            columns.map((cell) => h("th", { scope: "col", class: "cell" }, h("span", null, cell))),
+            [...columns, "survivors"].map((name) =>
+              h("th", { scope: "col", class: "cell" }, h("span", null, name)),
+            ),
           ),
         ),
         h("tbody", null, body),

@@ -1,16 +1,16 @@
 // What the views ask about the mutants, worked out once.
 
-function indexed(record) {
+function indexed({ record, titles, worst, together }) {
   const ranks = new Map(); // model, layer -> place in the network
-  const titles = new Map();
+  const names = new Map();
   for (const model of record.models) {
     Object.entries(model.layers ?? {}).forEach(([layer, title], at) => {
       ranks.set(`${model.id}\n${layer}`, at);
-      titles.set(`${model.id}\n${layer}`, title);
+      names.set(`${model.id}\n${layer}`, title);
     });
   }
   const rankOf = (model, layer) => ranks.get(`${model}\n${layer}`) ?? Infinity;
-  const titleOf = (model, layer) => titles.get(`${model}\n${layer}`) ?? layer;
+  const titleOf = (model, layer) => names.get(`${model}\n${layer}`) ?? layer;
 
   const rows = record.mutants.map((m, at) => {
     const cells = Object.entries(m.cells);
@@ -28,20 +28,18 @@ function indexed(record) {
   });
   const of = new Map(rows.map((row) => [`${row.m.model}\n${row.m.id}`, row]));
 
-  const pairs = new Map(); // of a mutant, how far its cells are from each other
-  for (const entry of record.differential.mutants) {
-    const key = `${entry.model}\n${entry.mutant}`;
-    if (!pairs.has(key)) pairs.set(key, []);
-    pairs.get(key).push(entry);
-  }
+  const chunk = memory((at) => read(document.querySelectorAll("script.details")[at]));
   const divergent = new Map(record.divergent.map((e) => [`${e.model}\n${e.mutant}`, e]));
   return {
     record,
+    titles,
+    worst,
     rows,
     rankOf,
     titleOf,
     row: (model, id) => of.get(`${model}\n${id}`) ?? null,
-    pairs: (m) => pairs.get(`${m.model}\n${m.id}`) ?? [],
+    // what only the view of one mutant shows: in its cells, and between them
+    details: memory((row) => chunk(Math.floor(row.at / together))[row.at % together]),
     divergence: (m) => divergent.get(`${m.model}\n${m.id}`) ?? null,
     model: (id) => record.models.find((model) => model.id === id) ?? null,
     source: memory((id) => (record.sources ?? []).find((source) => source.id === id) ?? null),

@@ -278,7 +278,7 @@ const list = {
       ),
       h("td", { "data-name": "stage" }, m.stage),
       h("td", { "data-name": "operator" }, m.operator),
-      h("td", { class: "layer", title: title || m.layer, "data-name": "layer" }, m.weight ?? (title || m.layer)),
+      h("td", { class: "layer", title: title || m.layer, "data-name": "layer" }, m.weight ?? shortLayers(this.index, m)),
       h("td", { class: "changed" }, changedInputs(there)),
       h("td", { class: "time" }, time ? seconds(time) : "–"),
     );
@@ -293,6 +293,12 @@ const list = {
     links[this.at].scrollIntoView({ block: "nearest" });
   },
 };
+
+function shortLayers(index, m) {
+  const names = m.layers.map((layer) => index.titleOf(m.model, layer));
+  if (names.length < 3) return names.join(", ") || m.layer;
+  return `${names[0]}, and ${names.length - 1} more`;
+}
 
 function square(cell, verdict) {
   const { letter, kind } = verdictOf(verdict);
@@ -311,7 +317,7 @@ function changedInputs(there) {
     ["infected", "propagated", "top1_changed"].map((name) =>
       h("span", { class: name, vars: { size: part(there[name]) } }),
     ),
-    h("span", { class: "text" }, `${whole(there.top1_changed)} / ${whole(of)}`),
+    h("span", { class: "figures" }, `top-1 ${whole(there.top1_changed)} of ${whole(of)}`),
   );
 }
 
@@ -329,6 +335,7 @@ function snippet(before, after) {
     { class: "snippet" },
     (start ? "…" : "") + before.slice(start, from),
     a > from ? h("del", null, cut(before.slice(from, a))) : null,
+    a > from && b > from ? " → " : null,
     b > from ? h("ins", null, cut(after.slice(from, b))) : null,
     end.slice(0, around) + (end.length > around ? "…" : ""),
   );

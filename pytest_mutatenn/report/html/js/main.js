@@ -8,9 +8,7 @@ const VIEWS = {
   run: ["Run", runView],
 };
 
-const data = unpack(JSON.parse(document.getElementById("data").textContent));
-const index = indexed(data.record);
-index.titles = data.titles;
+const index = indexed(read(document.getElementById("data")));
 
 const KEYS = [
   ["/", "search"],

@@ -107,7 +107,7 @@ function comparisons(index, entries, note) {
       inputWords(index, entry.model, entry.top1_dissimilar),
       ...(note ? [note.of(entry)] : []),
     ]),
-    { label: "cells compared" },
+    { label: "cells compared", shown: 12, noun: "pairs" },
   );
 }
 
@@ -127,14 +127,9 @@ function worse(a, b) {
 }
 
 function worstOnMutants(index) {
-  const { differential } = index.record;
-  const skipped = Object.entries(differential.not_compared);
-  if (!differential.mutants.length && !skipped.length) return null;
-  const pairs = [...grouped(differential.mutants, (e) => `${e.model}\t${e.a}\t${e.b}`).values()];
-  const worst = pairs.map((entries) => ({
-    ...entries.reduce((one, other) => (worse(one, other) <= 0 ? one : other)),
-    of: entries.length,
-  }));
+  const { worst } = index;
+  const skipped = Object.entries(index.record.differential.not_compared);
+  if (!worst.length && !skipped.length) return null;
   const link = (entry) => {
     const row = index.row(entry.model, entry.mutant);
     return [
@@ -145,7 +140,7 @@ function worstOnMutants(index) {
   return section(
     "Cells compared on the mutants that both ran on all inputs",
     { note: "Of every two cells the mutant on which they are farthest apart." },
-    worst.length ? comparisons(index, worst.sort(worse), { head: "mutant", of: link }) : null,
+    worst.length ? comparisons(index, worst, { head: "mutant", of: link }) : null,
     skipped.length
       ? h("ul", null, skipped.map(([reason, count]) => h("li", null, `not compared, ${countOf(count, "time")}: ${reason}`)))
       : null,

@@ -5,7 +5,7 @@ function overview(index) {
   const parts = [hero(index), alarms(record), ranOn(index)];
   if (record.mutants.length) {
     parts.push(
-      h("div", { class: "two" }, heatMap(index), h("div", null, layerBars(index))),
+      h("div", { class: "two maps" }, heatMap(index), h("div", null, layerBars(index))),
       scoreParts(index),
       nearMisses(index),
     );
@@ -152,7 +152,7 @@ function ranOn(index) {
   const shape = (tensor) => `${tensor.name} ${tensor.dtype} ${(tensor.shape ?? []).join("×")}`;
   const levels = [...devices].map(([device, cells]) => {
     const at = cells.map((cell) => `O${cell.opt_level}`).join(", ");
-    return h("li", null, h("b", null, device), ` ${at}`, h("small", null, ` ${cells[0].fingerprint ?? ""}`));
+    return h("li", { title: cells[0].fingerprint }, h("b", null, device), ` ${at}`);
   });
   const networks = record.models.map((model) =>
     h(
@@ -210,17 +210,28 @@ function mutantsAsked(record) {
   return said.join(", ");
 }
 
+// the place of a category in the documentation; a user's own come last
+function order(index, category) {
+  const at = Object.keys(index.titles).indexOf(category);
+  return at < 0 ? Infinity : at;
+}
+
 function scoreParts(index) {
   const { score } = index.record;
   const to = (facet) => (value) => fresh({ view: "mutants", [facet]: value });
   const itself = (name) => name;
+  const ordered = Object.fromEntries(
+    Object.entries(score.by_category).sort(
+      ([a], [b]) => order(index, a) - order(index, b) || (a < b ? -1 : 1),
+    ),
+  );
   return section(
     "Scores",
     { class: "parts" },
     h(
       "div",
       { class: "two" },
-      scoreTable("by category", score.by_category, (name) => index.titles[name] ?? name, to("category")),
+      scoreTable("by category", ordered, (name) => index.titles[name] ?? name, to("category")),
       h(
         "div",
         null,
@@ -256,7 +267,6 @@ function nearMisses(index) {
 }
 
 function marginTable(index, found) {
-  const shown = 10;
   const line = (entry) => {
     const row = index.row(entry.model, entry.mutant);
     return h(
@@ -270,23 +280,9 @@ function marginTable(index, found) {
       h("td", { class: "number" }, figure(entry.margin, 3)),
     );
   };
-  const made = table(
-    ["mutant", "cell", "test", "assertion", "#value", "#margin"],
-    found.slice(0, shown).map(line),
-    { label: "margins" },
-  );
-  if (found.length <= shown) return made;
-  const more = h(
-    "button",
-    {
-      type: "button",
-      class: "more",
-      onclick: () => {
-        made.querySelector("tbody").append(...found.slice(shown).map(line));
-        more.remove();
-      },
-    },
-    `Show ${found.length - shown} more`,
-  );
-  return [made, more];
+  return table(["mutant", "cell", "test", "assertion", "#value", "#margin"], found.map(line), {
+    label: "margins",
+    shown: 10,
+    noun: "mutants",
+  });
 }

@@ -1,5 +1,7 @@
 // Reads the packed data: see pack.py for its form.
 
+const read = (element) => unpack(JSON.parse(element.textContent));
+
 function unpack({ shapes, values, root }) {
   const known = new Array(values.length);
   const hole = "\ue000";

@@ -26,7 +26,7 @@ function scoreTable(title, parts, name, link) {
     { class: "scores" },
     h("h3", null, title),
     table(
-      ["", "#detected", "#survived", "#score", ...(sampled ? ["95 % interval"] : []), ""],
+      ["", "#detected", "#survived", "#score", ...(sampled ? ["#95 % interval"] : []), ""],
       entries.map(([key, score]) => [
         link ? h("a", { href: link(key) }, name(key)) : name(key),
         whole(score.detected),

@@ -32,6 +32,10 @@ const percent = (value, digits = 1) =>
 function figure(value, digits = 4) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
+  if (value && Math.abs(value) < 1e-3) {
+    const [digit, exponent] = value.toExponential(digits - 1).split("e");
+    return `${Number(digit)}e${exponent}`;
+  }
   return String(Number(value.toPrecision(digits)));
 }
 
