@@ -105,7 +105,7 @@ function rowsOf(text, edits, language) {
     number = start + before.length;
     shift += after.length - before.length;
   }
-  same(lines.length + 1);
+  same(lines.length + (text.endsWith("\n") ? 0 : 1));
   return rows;
 }
 

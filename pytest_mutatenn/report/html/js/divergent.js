@@ -26,7 +26,9 @@ function divergentView(index) {
         class: "divergents",
         note:
           "The tests of one cell see the fault and another's do not. First those whose change is the same in both." +
-          (other ? ` ${whole(other)} change other code in each cell, and say little about the device.` : ""),
+          (other
+            ? ` Of ${whole(other)} the change is in other code in each cell, which says little about the device.`
+            : ""),
       },
       folded(sorted, 50, (entry) => divergentCard(index, entry), "mutants"),
     ),

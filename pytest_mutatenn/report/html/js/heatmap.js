@@ -19,7 +19,7 @@ function heatSquare(rows, operator, cell) {
         "aria-label": said,
       },
       String(Math.floor(found.score)),
-      found.divergent ? h("span", { class: "corner" }, `≠${found.divergent}`) : null,
+      found.divergent ? h("small", { class: "corner" }, `≠${found.divergent}`) : null,
     ),
   );
 }
