@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
 
-_WRITERS = ("json", "mutatenn")
+_WRITERS = ("html", "json", "mutatenn")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def parse_destination(text: str, option: str = "--mutatenn-report") -> Destinati
 
 
 def write_report(record: Mapping[str, Any], destination: Destination, folder: Path) -> Path:
-    """Write a report; paths are relative to the folder.
+    """Write a report; paths are relative to the folder, and one that ends in a slash is a folder.
 
     Raises
     ------
@@ -61,6 +61,8 @@ def write_report(record: Mapping[str, Any], destination: Destination, folder: Pa
     path = folder / destination.target
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if destination.target.endswith("/"):
+            path.mkdir(exist_ok=True)
         importlib.import_module(kinds()[destination.kind]).write(record, path)
     except OSError as error:
         raise MutatennError(
