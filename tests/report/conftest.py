@@ -1,5 +1,5 @@
 import pytest
-from hostile import hostile
+from hostile_record import hostile
 
 
 @pytest.fixture

@@ -5,7 +5,10 @@ from told import plan, row
 from pytest_mutatenn.report.record import Gathered, build_record
 
 A, B = "llvm-O0", "llvm-O2"
-BAD = "<script>alert(1)</script> ]]> a|b `x` %0A ::error:: \"q\" 'q' [x](http://y) @me \x1b[1m\x00\udcff"
+BAD = (
+    "<script>alert(1)</script> ]]> a|b `x` %0A ::error:: \"q\" 'q' [x](http://y) @me "
+    "\x1b[1m\x00\udcff\u202e"
+)
 LINES = f"{BAD}\n::error::{BAD}\r\n=1+1"
 TEST = f"test_{BAD}.py::test_it[{LINES}]"
 NAMES = ("conv@k#1", "conv@k#2", "pool@k#1", "pool@k#2", "pool@k#3")
