@@ -15,10 +15,11 @@ from pytest_mutatenn.engine.version import cpu_name, package_version
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report import recording
 from pytest_mutatenn.report.differences import differential_of, without_keys
-from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.divergence import between_others, divergent_of
 from pytest_mutatenn.report.gates import gates
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.record import Gathered, build_record
+from pytest_mutatenn.report.shards import digest_of
 from pytest_mutatenn.report.writers import render_report, write_report
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Tally:
             "seed": self.settings.seed,
             "workers": self.workers,
             "options": self.settings.deciding(),
+            "shard": self._shard(),
         }
         self.record = build_record(
             self.gathered,
@@ -107,9 +109,24 @@ class Tally:
         reference = self.settings.reference.id
         self.record["differential"] = differential_of(self.record, store, reference)
         self.record["divergent"] = divergent_of(self.record, store)
+        if self.settings.shard is not None:
+            self.record["run"]["shard"]["between"] = between_others(self.record, store)
         without_keys(self.record)
         self._remember_kills()
         return self.record
+
+    def _shard(self) -> dict[str, Any] | None:
+        """Which part of a run this is, and what the whole needs of it."""
+        shard = self.settings.shard
+        if shard is None:
+            return None
+        return {
+            "number": shard.number,
+            "count": shard.count,
+            "digest": digest_of(self.gathered.plans),
+            "gates": {},
+            "between": [],
+        }
 
     def _latency_off(self) -> str:
         if not self.settings.latency_repeats:

@@ -78,7 +78,7 @@ def _run(name: str, record: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "started": run["started"],
         "seconds": run["seconds"],
-        "counters": {part: record["counters"].get(part, 0) for part in _WORK},
+        "counters": {part: run["counters"].get(part, 0) for part in _WORK},
     }
 
 
