@@ -234,6 +234,11 @@ def test_it_prints_and_writes_what_it_made(files, tmp_path, capsys):
     assert f"json report: {tmp_path / 'out.json'}" in told
 
 
+def test_a_report_can_be_printed(files, capsys):
+    assert main(["combine", *files, "--report=github"]) == 0
+    assert "\n::notice title=mutation score 75.0 %25::" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

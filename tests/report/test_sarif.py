@@ -3,6 +3,7 @@
 import copy
 import json
 
+import jsonschema
 import pytest
 from hostile_record import A, B
 from npm import npm_package
@@ -27,7 +28,6 @@ def schema(tmp_path_factory):
 
 
 def test_it_is_valid(record, schema, tmp_path):
-    jsonschema = pytest.importorskip("jsonschema")
     validator = jsonschema.validators.validator_for(schema)(schema)
 
     assert list(validator.iter_errors(written(record, tmp_path))) == []
