@@ -23,6 +23,8 @@ def visible(text: str, *, lines: bool = True) -> str:
     lines
         Whether ends of lines and tabs stay; else they become spaces.
     """
+    if text.isprintable():
+        return text  # nearly all is, and there is much of it
     text = text.replace("\r\n", "\n")
     shown = _UNSEEN.sub(lambda match: repr(match[0])[1:-1], text)
     return shown if lines else re.sub(r"[\n\t]+", " ", shown)

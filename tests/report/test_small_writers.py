@@ -117,3 +117,9 @@ def test_unseen_characters_are_written_out():
     assert visible("a\x1b[0m\u202e\ud800\r\nb\rc\td") == "a\\x1b[0m\\u202e\\ud800\nb\\rc\td"
     assert visible("a\n\tb", lines=False) == "a b"
     assert visible("Ünïcode 漢 🦊") == "Ünïcode 漢 🦊"
+
+
+def test_every_character_that_is_written_out_is_one_that_is_not_seen():
+    every = [chr(code) for code in range(0x110000)]
+    assert [one for one in every if visible(one) != one and one.isprintable()] == []
+    assert visible("\n\t") == "\n\t"
