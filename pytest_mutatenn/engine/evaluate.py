@@ -19,6 +19,7 @@ from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Coming, Zygote
+from pytest_mutatenn.engine.texts import Change
 from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
@@ -220,9 +221,9 @@ class Engine(ProcessEngine):
         if not self.incremental:
             return None
         stored = self.store.log("recipes", self.key).get(self._recipe_key(mutant))
-        if stored is None:
+        if stored is None or not all(self.texts.get(text) for text, _ in stored["change"]):
             return None
-        return Recipe(**{**stored, **{name: tuple(stored[name]) for name in ("before", "after")}})
+        return Recipe.read(stored)
 
     def _recipe_key(self, mutant: str) -> str:
         return combine(mutant, repr(self._makers(mutant)))
@@ -248,6 +249,10 @@ class Engine(ProcessEngine):
             return Row(self, mutant)
         self._ahead = None
         return row
+
+    def take_texts(self, told: Sequence[Mapping[str, Any]]) -> Change:
+        """Take the texts that a mutant of this cell changes; see :class:`Texts`."""
+        return self.texts.take(told, keep=self.incremental)
 
     def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
         """The files of the user's, and the parameters, that decide what this mutant is."""

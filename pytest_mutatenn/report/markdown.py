@@ -81,9 +81,9 @@ def _head(record: Mapping[str, Any]) -> str:
     )
     networks = ", ".join(code(model["id"]) for model in record["models"])
     run = record["run"]
+    ours, tvm = (plain(run[name] or "of several versions") for name in ("version", "tvm"))
     lines.append(
-        f"- {networks or 'no network'}; pytest-mutatenn {plain(str(run['version'] or 'of several versions'))}, TVM "
-        f"{plain(str(run['tvm'] or 'of several versions'))}; {run['seconds']:.1f} s"
+        f"- {networks or 'no network'}; pytest-mutatenn {ours}, TVM {tvm}; {run['seconds']:.1f} s"
     )
     return "\n".join(lines) + "\n"
 

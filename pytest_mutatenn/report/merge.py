@@ -18,6 +18,7 @@ from pytest_mutatenn.report.matching import mismatches
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.shards import Named, shards_of
+from pytest_mutatenn.report.sources import merged_sources
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -60,6 +61,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "plans": plans,
         "operators": _union(records, "operators", ("id",)),
         "mutants": mutants,
+        "sources": merged_sources(records),
         "divergent": [],
         "differential": {},
         "latency": _latency(records),

@@ -16,6 +16,7 @@ from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
 from pytest_mutatenn.report.marking import tests_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
+from pytest_mutatenn.report.sources import sources_of
 
 SCHEMA = "mutatenn/1"
 FIELDS = (
@@ -29,6 +30,7 @@ FIELDS = (
     "plans",
     "operators",
     "mutants",
+    "sources",
     "divergent",
     "differential",
     "latency",
@@ -51,11 +53,13 @@ _STATS = (
     "tau_mean",
     "code_digest",
     "undefined",
+    "change",
+    "inputs",
     "evaluation",
 )
 _NOWHERE: Mapping[str, Any] = {"before": "", "after": "", "index": None}
 """What a cell says of a mutant that it has not."""
-_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "evaluation")
+_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "inputs", "evaluation")
 
 
 @dataclass
@@ -78,6 +82,8 @@ class Gathered:
         Work done and spared.
     mixed
         In which processes that took part differ, where they should be the same.
+    sources
+        Id -> a text that mutants change.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -87,6 +93,7 @@ class Gathered:
     tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def build_record(
@@ -127,6 +134,7 @@ def build_record(
         "plans": plans,
         "operators": _operators(gathered),
         "mutants": mutants,
+        "sources": sources_of(mutants, gathered.sources),
         "divergent": [],
         "differential": {**NOTHING},
         "latency": latency_of(everything, latency_off),

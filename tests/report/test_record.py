@@ -143,7 +143,7 @@ def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
         told_by_it = {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}}
-        tally.add_process({**told_by_it, "tests": {}, "notes": [], "recorded": {}})
+        tally.add_process({**told_by_it, "tests": {}, "notes": [], "sources": {}, "recorded": {}})
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
     assert tally.gathered.counters == {"steps": 6}
@@ -210,6 +210,7 @@ def told(fingerprint="x86-64-v3", digest="d"):
         "counters": {},
         "tests": {},
         "notes": [],
+        "sources": {},
         "recorded": {},
     }
 
