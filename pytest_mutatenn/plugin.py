@@ -98,11 +98,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _tally(config: pytest.Config, settings: Any) -> Any:
+    from pytest_mutatenn.report.marking import checkout_root
     from pytest_mutatenn.tally import Tally
 
     if _TALLY not in config.stash:
         argv = [str(arg) for arg in config.invocation_params.args]
-        config.stash[_TALLY] = Tally(settings, argv)
+        config.stash[_TALLY] = Tally(settings, argv, checkout_root(config.rootpath))
     return config.stash[_TALLY]
 
 
@@ -248,11 +249,13 @@ def pytest_runtest_makereport(
     session = _session(item.config)
     if session is None:
         return (yield)
+    from pytest_mutatenn.junit import tell_case
     from pytest_mutatenn.rows import read_row, shorten
 
     shorten(item, call)
     report = yield
     read_row(session, item, call, report)
+    tell_case(item, report)
     return report
 
 
@@ -319,6 +322,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     ours = _session(config)
     if ours is None:
         return
+    from pytest_mutatenn.junit import tell_suite
     from pytest_mutatenn.session import describe_subjects
 
     told = describe_subjects(ours) if ours.used else None
@@ -338,6 +342,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         tally.errors = tally.gate()
     tally.write(config.invocation_params.dir)
+    tell_suite(config, tally.record, tally.errors)
+    if not config.pluginmanager.hasplugin("terminalreporter"):
+        sys.stdout.writelines(tally.printed)
     if tally.errors and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -355,6 +362,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("mutation testing")
     verbose = config.get_verbosity() > 0
     write_summary(tally.record, terminalreporter.write_line, titles=CATEGORIES, verbose=verbose)
+    for text in tally.printed:
+        terminalreporter.write(text)
     for text in tally.written:
         terminalreporter.write_line(text)
     for text in tally.errors:

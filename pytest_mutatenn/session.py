@@ -22,6 +22,7 @@ from pytest_mutatenn.fixtures.knowledge import Knowledge
 from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.presence import presence
+from pytest_mutatenn.report.marking import locate
 from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
@@ -45,6 +46,7 @@ class Session:
         self.known = Knowledge(_shared_folder(config, self.settings))
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
+        self._places: dict[str, tuple[str, Path, str, int]] = {}
         self._following: dict[Any, str | None] | None = None
 
     @property
@@ -100,7 +102,15 @@ class Session:
     def set_order(self, items: list[Any]) -> None:
         """Number the tests in the order in which they are defined, whatever rows they have."""
         for item in items:
-            self._orders.setdefault(self.test_of(item), len(self._orders))
+            test = self.test_of(item)
+            self._orders.setdefault(test, len(self._orders))
+            if test not in self._places and row_of(item) is not None:
+                file, line, _ = item.location
+                self._places[test] = (test, item.path, file, (line or 0) + 1)
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Where the tests stand that use a network, by test."""
+        return locate(self._places.values())
 
     def order(self, item: Any) -> int:
         """A test's number."""
@@ -310,6 +320,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
         "models": models,
         "cells": cells,
         "plans": plans,
+        "tests": session.places(),
         "counters": vars(grid.engines.counters).copy(),
         "notes": notes,
         "sources": sources,

@@ -20,7 +20,7 @@ from pytest_mutatenn.report.gates import gates
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.shards import digest_of
-from pytest_mutatenn.report.writers import write_report
+from pytest_mutatenn.report.writers import render_report, write_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +37,15 @@ class Tally:
         How many processes of pytest-xdist run the rows; 0 where this process does.
     """
 
-    def __init__(self, settings: Settings, argv: list[str]) -> None:
+    def __init__(self, settings: Settings, argv: list[str], root: str = "") -> None:
         self.settings = settings
         self.gathered = Gathered()
         self.errors: list[str] = []
         self.written: list[str] = []
+        self.printed: list[str] = []
         self.record: dict[str, Any] | None = None
         self._argv = argv
+        self._root = root
         self._recorded: list[Mapping[str, Any]] = []
         self.workers = 0
         self._started = datetime.now(UTC)
@@ -74,6 +76,7 @@ class Tally:
                 )
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
+        self.gathered.tests |= told["tests"]
         self.gathered.sources |= told["sources"]
         self.gathered.mixed += told["notes"]
         self._recorded.append(told["recorded"])
@@ -90,6 +93,7 @@ class Tally:
             "started": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "argv": self._argv,
+            "root": self._root,
             "seed": self.settings.seed,
             "workers": self.workers,
             "options": self.settings.deciding(),
@@ -146,6 +150,9 @@ class Tally:
         """Write the reports the user asked for; what was not to be written is an error."""
         assert self.record is not None
         for destination in self.settings.reports:
+            if destination.printed:
+                self.printed.append(render_report(self.record, destination))
+                continue
             try:
                 path = write_report(self.record, destination, folder)
             except MutatennError as error:

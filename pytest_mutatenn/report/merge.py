@@ -57,7 +57,9 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
             lambda entry: entry["outcome"] in ("skipped", "compiled"),
         ),
         "checks": _union(records, "checks", ("model", "cell", "id")),
+        "tests": _union(records, "tests", ("test",)),
         "plans": plans,
+        "operators": _union(records, "operators", ("id",)),
         "mutants": mutants,
         "sources": merged_sources(records),
         "divergent": [],
@@ -78,7 +80,7 @@ def _run(records: Records) -> dict[str, Any]:
     runs = [run for r in records for run in r["run"].get("runs", [r["run"]])]
     runs.sort(key=lambda run: json.dumps(run, sort_keys=True))
     found: dict[str, Any] = {}
-    for name in ("version", "tvm", "python", "host", "seed", "options"):
+    for name in ("version", "tvm", "python", "host", "seed", "options", "root"):
         values = [run[name] for run in runs]
         found[name] = values[0] if all(value == values[0] for value in values) else None
     return {

@@ -14,6 +14,7 @@ from pytest_mutatenn.report.duplicates import accepted_one, counts, same_code_as
 from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
+from pytest_mutatenn.report.marking import tests_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.sources import sources_of
 
@@ -25,7 +26,9 @@ FIELDS = (
     "cells",
     "baseline",
     "checks",
+    "tests",
     "plans",
+    "operators",
     "mutants",
     "sources",
     "divergent",
@@ -73,6 +76,8 @@ class Gathered:
         (model id, cell id) -> the cell's plan.
     cells
         Cell id -> its description.
+    tests
+        Test -> where it stands.
     counters
         Work done and spared.
     mixed
@@ -85,6 +90,7 @@ class Gathered:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -124,7 +130,9 @@ def build_record(
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
         "checks": _checks(judge),
+        "tests": tests_of(everything, gathered.tests),
         "plans": plans,
+        "operators": _operators(gathered),
         "mutants": mutants,
         "sources": sources_of(mutants, gathered.sources),
         "divergent": [],
@@ -185,6 +193,20 @@ def _plans(gathered: Gathered) -> list[dict[str, Any]]:
         }
         for (model, cell), plan in sorted(gathered.plans.items())
     ]
+
+
+def _operators(gathered: Gathered) -> list[dict[str, Any]]:
+    """What the operators of the mutants do."""
+    found = {
+        entry["operator"]: {
+            "id": entry["operator"],
+            "category": entry["category"],
+            "summary": entry["summary"],
+        }
+        for plan in gathered.plans.values()
+        for entry in plan["mutants"]
+    }
+    return [found[name] for name in sorted(found)]
 
 
 def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:

@@ -157,7 +157,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
         line(f"    - {cut(there['before'], there['after'])}")
         line(f"    + {cut(there['after'], there['before'])}")
         if there["infected"] is not None:
-            line(f"    {_why(there)}")
+            line(f"    {why_survived(there)}")
         if there["undefined"]:
             line(f"    {there['undefined']}: undefined, and another device may show it")
     more(line, len(found) - limit)
@@ -174,7 +174,7 @@ def _spread(found: list[Any], limit: int) -> Iterable[Any]:
     return [entry for _, _, entry in sorted(chosen, key=lambda e: e[1])]
 
 
-def _why(there: Mapping[str, Any]) -> str:
+def why_survived(there: Mapping[str, Any]) -> str:
     """Which of three things to mend: the inputs, nothing, or the assertion."""
     infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
     if not infected:
