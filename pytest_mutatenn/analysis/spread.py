@@ -29,7 +29,8 @@ def differences(
     dict
         ``propagated``: inputs for which any output differs in any bit; ``top1_changed``: inputs
         with another best class; ``nonfinite``: inputs for which some output is NaN or infinite
-        that is a number in the baseline; ``tau_mean``: mean of Kendall's tau over the inputs.
+        that is a number in the baseline; ``tau_mean``: mean of Kendall's tau over the inputs;
+        ``output_difference``: as :func:`output_difference` gives it.
     """
     propagated = np.zeros(len(mutant[output]), bool)
     nonfinite = propagated.copy()
@@ -40,7 +41,13 @@ def differences(
         if ours.dtype.kind == "f":
             nonfinite |= (~np.isfinite(ours) & np.isfinite(theirs)).any(axis=1)
     if not propagated.any():
-        return {"propagated": 0, "top1_changed": 0, "nonfinite": 0, "tau_mean": 1.0}
+        return {
+            "propagated": 0,
+            "top1_changed": 0,
+            "nonfinite": 0,
+            "tau_mean": 1.0,
+            "output_difference": 0.0,
+        }
     a = Predictions(mutant[output].reshape(len(propagated), -1))
     b = Predictions(baseline[output].reshape(len(propagated), -1))
     tau = float(kendall_tau(a, b).mean())
@@ -49,4 +56,35 @@ def differences(
         "top1_changed": int((a.top1 != b.top1).sum()),
         "nonfinite": int(nonfinite.sum()),
         "tau_mean": None if math.isnan(tau) else round(tau, 6),
+        "output_difference": output_difference(mutant, baseline),
     }
+
+
+def output_difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
+    """Give the largest absolute difference of two numbers, over all outputs and inputs.
+
+    Parameters
+    ----------
+    ours, theirs
+        Network output -> array, of the same shapes.
+
+    Returns
+    -------
+    float
+        0 or more, in the outputs' own unit. Infinite where one side alone is NaN or infinite, or
+        the infinities differ.
+    """
+    largest = 0.0
+    for name, other in theirs.items():
+        for mine, its in zip(ours[name], other, strict=True):  # an input a time, to spare memory
+            a, b = np.float64(mine), np.float64(its)
+            with np.errstate(all="ignore"):
+                distance = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+            most = float(distance.max(initial=0.0))
+            largest = max(largest, math.inf if math.isnan(most) else most)
+    return largest
+
+
+def same_bits(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> bool:
+    """Say whether all outputs are the same to the bit."""
+    return all(ours[name].tobytes() == other.tobytes() for name, other in theirs.items())
