@@ -18,6 +18,7 @@ from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.gates import gates
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
+from pytest_mutatenn.report.noise import compare_noise
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.writers import write_report
 
@@ -98,11 +99,13 @@ class Tally:
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
             latency_off=self._latency_off(),
+            repeats=self.settings.repeats,
         )
         store = Store(self.settings.cache_dir)
         reference = self.settings.reference.id
         self.record["differential"] = differential_of(self.record, store, reference)
         self.record["divergent"] = divergent_of(self.record, store)
+        compare_noise(self.record, store, reference)
         without_keys(self.record)
         self._remember_kills()
         return self.record
