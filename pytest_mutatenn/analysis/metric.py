@@ -81,8 +81,8 @@ class Metric(float):
     __hash__ = float.__hash__
 
     def _compared(self, sign: str, bound: Any) -> Any:
-        # as a float: then it is the other side that says what arrays and approx make of it
-        met = _COMPARE[sign](float(self), bound)
+        # as a float: what an array or approx makes of it they say themselves
+        met = _COMPARE[sign](float(self), float(bound) if isinstance(bound, Metric) else bound)
         self._note(sign, bound, met)
         return met
 
