@@ -45,6 +45,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("latency-repeats", "string", "N", "Measure the unmutated network's latency, N times an input"
      "\n(default: 0, do not); off under pytest-xdist"),
     ("latency-warmup", "string", "N", "Rounds over all inputs before that (default: 1)"),
+    ("repeats", "string", "N", "Run the unmutated network N more times in each cell, to measure"
+     "\nwhat differs from run to run (default: 0, do not)"),
     ("threads", "string", "N", "Threads that kernels may use at once on a machine, shared among its"
      "\nworkers (default: one a worker)"),
     ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
@@ -58,7 +60,7 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
     "shard", "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report",
-    "baseline_only", "accept", "parameter", "differential", "record",
+    "baseline_only", "accept", "parameter", "differential", "record", "repeats",
 )  # fmt: skip
 
 

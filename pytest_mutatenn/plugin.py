@@ -226,18 +226,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     session = _session(item.config)
     if session is None:
         return (yield)
+    from pytest_mutatenn.fixtures.noting import noted
     from pytest_mutatenn.session import RUN
 
     run = item.stash.get(RUN, None)
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
-        raise
-    except BaseException:
-        if run is not None:
+    if run is None:
+        return (yield)
+    with noted(run):
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+            raise
+        except BaseException:
             run.finish(passed=False)
-        raise
-    if run is not None:
+            raise
         run.finish(passed=True)
 
 

@@ -49,6 +49,8 @@ class Settings:
     latency_repeats, latency_warmup
         Rounds over all inputs in which the unmutated network's latency is measured, and rounds
         before them that do not count.
+    repeats
+        How often the unmutated network is run once more in each cell, to see what changes.
     overriding
         Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
@@ -87,6 +89,7 @@ class Settings:
     threads: int | None
     latency_repeats: int
     latency_warmup: int
+    repeats: int
     model: str | None
     inputs: str | None
     overriding: frozenset[str]
@@ -245,6 +248,7 @@ def read_settings(config: pytest.Config) -> Settings:
         threads=values.whole("threads", "threads") if values.text("threads", "")[0] else None,
         latency_repeats=values.count("latency_repeats", 0),
         latency_warmup=values.count("latency_warmup", 1),
+        repeats=values.count("repeats", 0),
         model=values.text("model", "")[0] or None,
         inputs=values.text("inputs", "")[0] or None,
         overriding=frozenset(

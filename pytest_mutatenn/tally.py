@@ -18,6 +18,7 @@ from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import between_others, divergent_of
 from pytest_mutatenn.report.gates import gates
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
+from pytest_mutatenn.report.noise import compare_noise
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.shards import digest_of
 from pytest_mutatenn.report.writers import render_report, write_report
@@ -105,6 +106,7 @@ class Tally:
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
             latency_off=self._latency_off(),
+            repeats=self.settings.repeats,
         )
         store = Store(self.settings.cache_dir)
         reference = self.settings.reference.id
@@ -112,6 +114,7 @@ class Tally:
         self.record["divergent"] = divergent_of(self.record, store)
         if self.settings.shard is not None:
             self.record["run"]["shard"]["between"] = between_others(self.record, store)
+        compare_noise(self.record, store, reference)
         without_keys(self.record)
         self._remember_kills()
         return self.record

@@ -14,7 +14,9 @@ from pytest_mutatenn.report.differences import NOT_STORED, comparable, without_k
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.duplicates import judge_anew
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
+from pytest_mutatenn.report.margins import margins_of
 from pytest_mutatenn.report.matching import mismatches
+from pytest_mutatenn.report.noise import merge_noise
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.shards import Named, shards_of
@@ -65,6 +67,8 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "divergent": [],
         "differential": {},
         "latency": _latency(records),
+        "noise": merge_noise([record["noise"] for record in records]),
+        "margins": margins_of(mutants),
         "absent": _union(records, "absent", ("model", "cell", "stage", "operator")),
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),

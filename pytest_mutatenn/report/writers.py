@@ -13,18 +13,17 @@ from typing import Any
 from pytest_mutatenn.errors import MutatennError, nearest
 
 _WRITERS = (
-    *(
-        "html",
-        "json",
-        "mutatenn",
-        "sarif",
-        "github",
-        "markdown",
-        "markdown-append",
-        "gitlab",
-        "csv",
-    ),
-    *("badge", "junit"),
+    "html",
+    "json",
+    "markdown",
+    "markdown-append",
+    "junit",
+    "sarif",
+    "github",
+    "gitlab",
+    "csv",
+    "badge",
+    "mutatenn",
 )
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
