@@ -102,7 +102,7 @@ def _tally(config: pytest.Config, settings: Any) -> Any:
 
     if _TALLY not in config.stash:
         argv = [str(arg) for arg in config.invocation_params.args]
-        config.stash[_TALLY] = Tally(settings, argv)
+        config.stash[_TALLY] = Tally(settings, argv, config.invocation_params.dir)
     return config.stash[_TALLY]
 
 
@@ -275,12 +275,25 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         session.config.pluginmanager.register(_Gather(session.config), "mutatenn-gather")
         ours = _session(session.config)
+        runs = not (session.config.option.collectonly or session.config.option.mutatenn_list)
+        if ours is not None and runs and ours.settings.keep:
+            _prepare_folder(session.config, ours.settings)
         if ours is not None and ours.settings.active and not session.config.option.collectonly:
             from pytest_mutatenn.progress import line_for
 
             line = line_for(session.config)
             if line is not None:
                 session.config.pluginmanager.register(line, "mutatenn-progress")
+
+
+def _prepare_folder(config: pytest.Config, settings: Any) -> None:
+    """Make the folder of artefacts, before any worker starts."""
+    from pytest_mutatenn.errors import MutatennError
+
+    try:
+        _tally(config, settings).prepare()
+    except MutatennError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class _Gather:

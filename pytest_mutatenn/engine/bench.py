@@ -63,6 +63,10 @@ class Bench:
             return self.run(request, arrays, fds)
         if what == "list":
             return list_mutants(self.workshop, request), {}
+        if what == "derive":
+            from pytest_mutatenn.engine.deriving import derive
+
+            return derive(self.workshop, request)
         raise InternalError(f"unknown request {what!r}")
 
     def prepare(self, text: str) -> Any:

@@ -17,7 +17,7 @@ from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Job, Opened, R
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
-from pytest_mutatenn.engine.sandbox import Child, Zygote
+from pytest_mutatenn.engine.sandbox import Child, Reply, Zygote
 from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
@@ -211,6 +211,17 @@ class Engine(ProcessEngine):
         files = files_of(operators, self.operator_files)
         settings = sorted(setting for setting in self.settings if setting[0] in operators)
         return sorted(self._sources[file] for file in files), settings
+
+    def derive(self, mutant: str | None, kinds: Sequence[str]) -> Reply | Failure:
+        """Derive the IR and the code of a mutant, or of the baseline; nothing of it is run.
+
+        See :func:`pytest_mutatenn.engine.deriving.derive` for what goes in and comes out.
+        """
+        request = {"do": "derive", "mutant": mutant, "kinds": list(kinds)}
+        # every kernel of the network, one after another
+        limit = self.limits.compile_timeout * (1 if mutant is not None else 10)
+        with contextlib.closing(self.fork(mutant, device=False)) as child:
+            return child.ask(request, seconds=limit)
 
     # -- runs ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from pytest_mutatenn.analysis.differential import compare_best
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import without_keys
 from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.kept import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
 from pytest_mutatenn.report.matching import Named, mismatches
 from pytest_mutatenn.report.record import SCHEMA, absent_here
@@ -61,6 +62,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
         "warnings": sorted({text for r in records for text in r["warnings"]}),
+        "artefacts": common_artefacts(records),
         "counters": _sums(r["counters"] for r in records),
     }
     record["divergent"] = _divergent(records, record)

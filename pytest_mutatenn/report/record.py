@@ -33,6 +33,7 @@ FIELDS = (
     "excluded",
     "warnings",
     "counters",
+    "artefacts",
 )
 """What a report has."""
 
@@ -125,6 +126,7 @@ def build_record(
         "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
         "counters": dict(sorted(gathered.counters.items())),
+        "artefacts": {"folder": None, "kept": []},
     }
     return {**record, "divergent": divergent_of(record, None)}
 
@@ -316,6 +318,8 @@ def _cell(
         "after": stats.get("after", entry["after"]),
         "stderr": stats.get("stderr", ""),
         "deciding": _deciding(judgement, rows),
+        "code": None,
+        "artefacts": [],
     }
 
 
