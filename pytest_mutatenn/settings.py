@@ -43,6 +43,8 @@ class Settings:
         The file of accepted survivors, and the option that names it.
     keep, keep_dir
         Which artefacts of mutants to keep, and where.
+    export
+        Where to write mutants that run alone.
     record
         The file to write what the run computes to.
     threads
@@ -80,6 +82,7 @@ class Settings:
     record: Path | None
     keep: tuple[str, ...]
     keep_dir: Path
+    export: Path | None
     cache_dir: Path
     timeout_factor: float
     timeout_constant: float
@@ -136,7 +139,7 @@ class _Values:
             if not str(given).strip():
                 raise MutatennError(f"{option} is empty; leave it out, or give it a value.")
             return str(given), option
-        if name in ("mutants", "positions", "record"):
+        if name in ("mutants", "positions", "record", "export"):
             return default, option
         ini = self.config.getini(f"mutatenn_{name}")
         return (str(ini), f"the ini key mutatenn_{name}") if ini else (default, option)
@@ -241,6 +244,7 @@ def read_settings(config: pytest.Config) -> Settings:
             (*cells, reference),
             incremental=not config.getoption("mutatenn_no_incremental"),
         ),
+        export=_export(config.getoption("mutatenn_export"), mutants),
         keep=keep,
         keep_dir=Path(values.text("keep_dir", DEFAULT_FOLDER)[0]).absolute(),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
@@ -331,6 +335,16 @@ def _kept(words: Sequence[str], option: str) -> tuple[str, ...]:
                 f"be kept: {', '.join(KINDS)}, all."
             )
     return tuple(kind for kind in KINDS if kind in words or "all" in words)
+
+
+def _export(text: str | None, mutants: Sequence[str]) -> Path | None:
+    if text is None:
+        return None
+    if not text or not mutants:
+        raise MutatennError(
+            "--mutatenn-export=DIR writes the mutants that --mutatenn-mutants names: give both."
+        )
+    return Path(text).absolute()
 
 
 def _order(text: str, option: str) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from pytest_mutatenn.errors import MutatennError
 USAGE = 2
 """The exit code of what is wrong in itself: an option, or a file that is no report."""
 
-_COMMANDS = ("combine",)
+_COMMANDS = ("combine", "export", "show")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -67,6 +67,10 @@ class Bench:
             from pytest_mutatenn.engine.deriving import derive
 
             return derive(self.workshop, request)
+        if what == "export":
+            from pytest_mutatenn.engine.exporting import export
+
+            return export(self.workshop, request)
         raise InternalError(f"unknown request {what!r}")
 
     def prepare(self, text: str) -> Any:

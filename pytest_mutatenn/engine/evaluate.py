@@ -217,8 +217,18 @@ class Engine(ProcessEngine):
 
         See :func:`pytest_mutatenn.engine.deriving.derive` for what goes in and comes out.
         """
-        request = {"do": "derive", "mutant": mutant, "kinds": list(kinds)}
-        # every kernel of the network, one after another
+        return self._derived({"do": "derive", "mutant": mutant, "kinds": list(kinds)})
+
+    def export(self, mutant: str) -> Reply | Failure:
+        """Give a mutant and the baseline as data that a script can run.
+
+        See :func:`pytest_mutatenn.engine.exporting.export` for what comes out.
+        """
+        return self._derived({"do": "export", "mutant": mutant})
+
+    def _derived(self, request: Mapping[str, Any]) -> Reply | Failure:
+        mutant = request["mutant"]
+        # of the baseline every kernel of the network, one after another
         limit = self.limits.compile_timeout * (1 if mutant is not None else 10)
         with contextlib.closing(self.fork(mutant, device=False)) as child:
             return child.ask(request, seconds=limit)
