@@ -14,6 +14,7 @@ import pytest
 from pytest_mutatenn.accepted import read_accepted
 from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.texts import source_id
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
@@ -253,6 +254,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     plans: list[Any] = []
     notes: list[str] = []
+    sources: dict[str, Any] = {}
     recorded: list[dict[str, Any]] = []
     for subject in grid.subjects:
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
@@ -268,6 +270,8 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             known["layers"] = known["layers"] or described["layers"]
             cells[cell.id] = _cell(cell, info, grid.engines.why_missing(cell))
             notes += engine.notes
+            for key, text in engine.known_texts().items():
+                sources[source_id(subject.id, key)] = {"model": subject.id, **text}
             plan = grid.plan_of(subject, cell)
             if plan is not None:
                 plans.append([subject.id, cell.id, vars(plan)])
@@ -280,6 +284,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
         "plans": plans,
         "counters": vars(grid.engines.counters).copy(),
         "notes": notes,
+        "sources": sources,
         "recorded": {"cells": recorded, "datasets": _datasets(grid.subjects)},
     }
 

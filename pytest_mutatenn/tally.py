@@ -82,6 +82,7 @@ class Tally:
                 )
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
+        self.gathered.sources |= told["sources"]
         self.gathered.mixed += told["notes"]
         self._recorded.append(told["recorded"])
         for name, count in told["counters"].items():

@@ -18,6 +18,7 @@ from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
 from pytest_mutatenn.engine.sandbox import Child, Reply, Zygote
+from pytest_mutatenn.engine.texts import Change
 from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
@@ -192,8 +193,8 @@ class Engine(ProcessEngine):
             key = combine(mutant, repr(self._makers(mutant)))
             log = self.store.log("recipes", self.key)
             stored = log.get(key) if self.incremental else None
-            if stored is not None:
-                found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
+            if stored is not None and all(self.texts.get(text) for text, _ in stored["change"]):
+                found = Recipe.read(stored)
             else:
                 with contextlib.ExitStack() as stack:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
@@ -204,6 +205,10 @@ class Engine(ProcessEngine):
                     log.put(key, asdict(found))
             self.recipes[mutant] = found
         return found
+
+    def take_texts(self, told: Sequence[Mapping[str, Any]]) -> Change:
+        """Take the texts that a mutant of this cell changes; see :class:`Texts`."""
+        return self.texts.take(told, keep=self.incremental)
 
     def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
         """The files of the user's, and the parameters, that decide what this mutant is."""

@@ -79,6 +79,7 @@ class Row:
         self._engine.counters.add(value.pop("counters", {}))
         for name in ("before", "after"):
             value[name] = tuple(value.get(name, ()))
+        value["change"] = self._engine.take_texts(value.get("change", ()))
         return Recipe(**value)
 
     def _starts_over(self, failure: Failure) -> bool:

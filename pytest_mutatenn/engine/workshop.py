@@ -326,6 +326,8 @@ class Workshop:
         for part in mutant.parts:
             if part.stage == "weights":
                 _ = self.weights
+            if part.stage == "graph":
+                _ = self.lowering.graph_text
             for site in part.sites if part.stage == "device" and self.order.incremental else ():
                 if site.place in named:
                     self.device_stage(named[site.place], self.baseline.program)

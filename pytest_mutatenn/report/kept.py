@@ -16,7 +16,7 @@ from pytest_mutatenn.report.artefacts import (
     read_index,
     write_json,
 )
-from pytest_mutatenn.report.edits import edits_between
+from pytest_mutatenn.compiler.edits import edits_between
 
 __all__ = ["common_artefacts", "take_artefacts"]
 

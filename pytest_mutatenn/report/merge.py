@@ -16,6 +16,7 @@ from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
 from pytest_mutatenn.report.matching import Named, mismatches
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
+from pytest_mutatenn.report.sources import merged_sources
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -55,6 +56,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "checks": _union(records, "checks", ("model", "cell", "id")),
         "plans": plans,
         "mutants": mutants,
+        "sources": merged_sources(records),
         "divergent": [],
         "differential": {},
         "latency": _latency(records),

@@ -14,6 +14,7 @@ from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
+from pytest_mutatenn.report.sources import sources_of
 
 SCHEMA = "mutatenn/1"
 FIELDS = (
@@ -25,6 +26,7 @@ FIELDS = (
     "checks",
     "plans",
     "mutants",
+    "sources",
     "divergent",
     "differential",
     "latency",
@@ -49,9 +51,11 @@ _STATS = (
     "tau_mean",
     "code_digest",
     "undefined",
+    "change",
+    "inputs",
     "evaluation",
 )
-_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "evaluation")
+_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "inputs", "evaluation")
 
 
 @dataclass
@@ -72,6 +76,8 @@ class Gathered:
         Work done and spared.
     mixed
         In which processes that took part differ, where they should be the same.
+    sources
+        Id -> a text that mutants change.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -80,6 +86,7 @@ class Gathered:
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def build_record(
@@ -118,6 +125,7 @@ def build_record(
         "checks": _checks(judge),
         "plans": plans,
         "mutants": mutants,
+        "sources": sources_of(mutants, gathered.sources),
         "divergent": [],
         "differential": {**NOTHING},
         "latency": latency_of(everything, latency_off),

@@ -143,7 +143,7 @@ def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
         told_by_it = {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}}
-        tally.add_process({**told_by_it, "notes": [], "recorded": {}})
+        tally.add_process({**told_by_it, "notes": [], "sources": {}, "recorded": {}})
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
     assert tally.gathered.counters == {"steps": 6}
@@ -209,6 +209,7 @@ def told(fingerprint="x86-64-v3", digest="d"):
         "plans": [],
         "counters": {},
         "notes": [],
+        "sources": {},
         "recorded": {},
     }
 
