@@ -25,6 +25,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
      "\nN: mutants of N mutants of any operators, drawn with the seed"),
     ("positions", None, "START:END", "With --mutatenn-order=sweep: only these occurrences"),
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
+    ("shard", None, "K/N", "Only part K of N of the mutants: for N jobs, whose reports"
+     "\npytest-mutatenn combine makes one"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
     ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
     ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
@@ -61,8 +63,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report", "baseline_only",
-    "accept", "parameter", "differential", "record", "keep", "export",
+    "shard", "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report",
+    "baseline_only", "accept", "parameter", "differential", "record", "keep", "export",
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ class Session:
         self.keeper = Keeper(keep, self.settings.keep_dir) if keep else None
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
+        self._following: dict[Any, str | None] | None = None
 
     @property
     def grid(self) -> Grid:
@@ -59,6 +60,7 @@ class Session:
                 _operator_files(),
                 self.accepted,
                 _threads(self.config, self.settings),
+                self._ahead,
                 _turn(self.config),
             )
         return self._grid
@@ -120,6 +122,24 @@ class Session:
         """A test's number."""
         return self._orders.get(self.test_of(item), len(self._orders))
 
+    @property
+    def _ahead(self) -> bool:
+        """Whether a core is idle where this process runs its rows, one after the other.
+
+        A worker of pytest-xdist has no core of its own to spare, and is told its tests bit by bit.
+        """
+        if hasattr(self.config, "workerinput"):
+            return False
+        return cores() > _threads(self.config, self.settings)
+
+    def following(self, item: Any) -> str | None:
+        """The mutant that the rows after a test's are of, in the same cell of the same network."""
+        if not self._ahead:
+            return None
+        if self._following is None:
+            self._following = _following(item.session.items)
+        return self._following.get(item)
+
     def missing_baselines(self, items: Sequence[Any]) -> list[Any]:
         """Baseline rows that were not collected: a mutant's row was asked for by its own id."""
         rows = [(self.test_of(item), row, item) for item in items if (row := row_of(item))]
@@ -145,6 +165,30 @@ class Session:
         if _TEST not in item.stash:
             item.stash[_TEST] = _without_row(item)
         return str(item.stash[_TEST])
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _following(items: Sequence[Any]) -> dict[Any, str | None]:
+    """Test -> the next mutant after its own, among the tests of its network and cell."""
+    found: dict[Any, str | None] = {}
+    coming: dict[tuple[Any, Cell], tuple[str, str | None]] = {}
+    for item in reversed(items):
+        row = row_of(item)
+        if not isinstance(row, Row) or row.mutant is None:
+            continue
+        place = row.subject.network, row.cell
+        mutant, after = coming.get(place, (None, None))
+        if mutant != row.mutant:
+            coming[place] = row.mutant, mutant
+            after = mutant
+        found[item] = after
+    return found
 
 
 def _threads(config: pytest.Config, settings: Settings) -> int:

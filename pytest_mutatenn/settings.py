@@ -14,6 +14,7 @@ from pytest_mutatenn.engine.cell import OPT_LEVELS, Cell
 from pytest_mutatenn.errors import MutatennError, nearest
 from pytest_mutatenn.options import active
 from pytest_mutatenn.presence import POLICIES
+from pytest_mutatenn.shards import Shard
 
 if TYPE_CHECKING:
     import pytest
@@ -70,6 +71,7 @@ class Settings:
     parameters: tuple[tuple[str, str, str], ...]
     accept: tuple[Path, str] | None
     sample: tuple[float, bool] | None
+    shard: Shard | None
     seed: int
     fail_under: float | None
     fail_on: tuple[str, ...]
@@ -139,7 +141,7 @@ class _Values:
             if not str(given).strip():
                 raise MutatennError(f"{option} is empty; leave it out, or give it a value.")
             return str(given), option
-        if name in ("mutants", "positions", "record", "export"):
+        if name in ("mutants", "positions", "record", "shard", "export"):
             return default, option
         ini = self.config.getini(f"mutatenn_{name}")
         return (str(ini), f"the ini key mutatenn_{name}") if ini else (default, option)
@@ -228,6 +230,7 @@ def read_settings(config: pytest.Config) -> Settings:
         parameters=_parameters(config),
         accept=_file(config.rootpath, *values.text("accept", "")),
         sample=_sample(*values.text("sample", "")),
+        shard=_shard(*values.text("shard", "")),
         seed=_seed(*values.text("seed", "0")),
         fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
         fail_on=check_conditions(values.words("fail_on"), values.text("fail_on", "")[1]),
@@ -393,6 +396,10 @@ def _positions(text: str | None, order: str) -> tuple[int, int | None]:
         )
     start, stop = match.groups()
     return int(start or 0), int(stop) if stop else None
+
+
+def _shard(text: str, option: str) -> Shard | None:
+    return Shard.parse(text, option) if text else None
 
 
 def _sample(text: str, option: str) -> tuple[float, bool] | None:

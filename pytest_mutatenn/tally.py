@@ -17,11 +17,12 @@ from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report import recording
 from pytest_mutatenn.report.artefacts import prepare_folder
 from pytest_mutatenn.report.differences import differential_of, without_keys
-from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.divergence import between_others, divergent_of
 from pytest_mutatenn.report.gates import gates
 from pytest_mutatenn.report.kept import take_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.record import Gathered, build_record
+from pytest_mutatenn.report.shards import digest_of
 from pytest_mutatenn.report.writers import write_report
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Tally:
             "seed": self.settings.seed,
             "workers": self.workers,
             "options": self.settings.deciding(),
+            "shard": self._shard(),
         }
         self.record = build_record(
             self.gathered,
@@ -113,6 +115,8 @@ class Tally:
         reference = self.settings.reference.id
         self.record["differential"] = differential_of(self.record, store, reference)
         self.record["divergent"] = divergent_of(self.record, store)
+        if self.settings.shard is not None:
+            self.record["run"]["shard"]["between"] = between_others(self.record, store)
         without_keys(self.record)
         self._take_artefacts()
         self._remember_kills()
@@ -142,6 +146,19 @@ class Tally:
         relative = Path(os.path.relpath(folder, self._folder)).as_posix()
         take_artefacts(self.record, folder, relative, self.settings.keep, ids)
         self.written.append(f"artefacts: {relative}")
+
+    def _shard(self) -> dict[str, Any] | None:
+        """Which part of a run this is, and what the whole needs of it."""
+        shard = self.settings.shard
+        if shard is None:
+            return None
+        return {
+            "number": shard.number,
+            "count": shard.count,
+            "digest": digest_of(self.gathered.plans),
+            "gates": {},
+            "between": [],
+        }
 
     def _latency_off(self) -> str:
         if not self.settings.latency_repeats:

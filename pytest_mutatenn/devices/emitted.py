@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LANGUAGES", "NO_OBJECT", "binary_of", "emitted_by", "from_split", "llvm_object",
            "llvm_text"]  # fmt: skip
 
-LANGUAGES = {".ll": "llvm", ".s": "asm", ".c": "c", ".cl": "opencl", ".cu": "cuda"}
+LANGUAGES = {".s": "asm", ".ll": "llvm", ".c": "c", ".cl": "opencl", ".cu": "cuda"}
 """Suffix of a file -> the language that is in it, of the device's own code; the host's is IR."""
 
 NO_OBJECT = "there is none: the device's driver compiles the source when it loads a kernel"

@@ -73,12 +73,12 @@ def export(workshop: Workshop, request: Mapping[str, Any]) -> tuple[Any, dict[st
 def _part(
     workshop: Workshop, program: Program, made: Made | None, kernels: dict[str, str]
 ) -> dict[str, Any]:
-    names = {}
+    names: dict[str, str] = {}
     for kernel, func in program.kernels.items():
         own = made is not None and (kernel in made.changes or workshop.known_code(func) is None)
         if own or made is None:
-            source, changes = (kernel, None) if made is None else made.changes.get(
-                kernel, (kernel, None)
+            source, changes = (
+                (kernel, None) if made is None else made.changes.get(kernel, (kernel, None))
             )
             suffix, text = _kernel(workshop, workshop.final(source, changes, program))
             names[kernel] = f"{'baseline' if made is None else 'mutant'}/{len(names)}{suffix}"

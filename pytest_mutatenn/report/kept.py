@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_mutatenn.compiler.digest import combine
+from pytest_mutatenn.compiler.edits import edits_between
 from pytest_mutatenn.devices.emitted import LANGUAGES
+from pytest_mutatenn.engine.texts import source_id
 from pytest_mutatenn.report.artefacts import (
+    BASELINE,
     INDEX,
     SCHEMA,
     folder_of,
     read_index,
     write_json,
 )
-from pytest_mutatenn.compiler.edits import edits_between
 
 __all__ = ["common_artefacts", "take_artefacts"]
 
@@ -65,7 +66,7 @@ def take_artefacts(
             names = sorted([file["name"] for file in index["files"]] + [INDEX])
             told["artefacts"] = [f"{place.as_posix()}/{name}" for name in names]
             told["code"] = _code(folder, place, index, sources)
-    known = {source["id"]: source for source in record.get("sources", [])}
+    known = {source["id"]: source for source in record["sources"]}
     record["sources"] = [{**known, **sources}[key] for key in sorted({**known, **sources})]
     write_json(folder / INDEX, {"schema": SCHEMA, "kept": list(kinds), "entries": entries})
 
@@ -93,37 +94,42 @@ def _why_none(told: Mapping[str, Any] | None) -> str:
 def _code(
     folder: Path, place: Path, index: Mapping[str, Any], sources: dict[str, dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """How a mutant's generated code differs: its first kernel that does.
+    """How a mutant's generated code differs, kernel by kernel, in the shape of ``change``.
 
     None where no source was kept, or it differs in no kernel that the baseline has.
     """
-    base = folder / place.parent / "baseline"
+    base = folder / place.parent / BASELINE
     found = [file for file in index["files"] if file["language"] in _CODE and file["before"]]
-    for file in sorted(found, key=lambda file: _CODE[file["language"]]):
+    first = min((_CODE[file["language"]] for file in found), default=0)
+    parts = []
+    for file in found:
+        if _CODE[file["language"]] != first:
+            continue
         try:
             before = (base / file["before"]).read_text(encoding="utf-8")
             after = (folder / place / file["name"]).read_text(encoding="utf-8")
         except OSError:
             continue
-        if before == after:
-            continue
-        source = _source(index, file, before)
-        known = sources.setdefault(source["id"], source)
-        known["cells"] = sorted({*known["cells"], index["cell"]})
-        return {"source": source["id"], "edits": edits_between(before, after)}
-    return None
+        if before != after:
+            source = _source(index, file, before)
+            known = sources.setdefault(source["id"], source)
+            known["cells"] = sorted({*known["cells"], index["cell"]})
+            edits = [list(edit) for edit in edits_between(before, after)]
+            parts.append({"source": source["id"], "edits": edits})
+    return {**parts[0], "others": parts[1:]} if parts else None
 
 
 def _source(index: Mapping[str, Any], file: Mapping[str, Any], text: str) -> dict[str, Any]:
-    told = {
+    key = combine("code", file["place"], file["language"], text)
+    return {
+        "id": source_id(index["model"], key),
         "model": index["model"],
         "stage": "code",
         "name": file["place"],
+        "cells": [index["cell"]],
         "language": file["language"],
         "text": text,
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-    return {"id": digest, **told, "cells": [index["cell"]]}
 
 
 def common_artefacts(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pytest_mutatenn.analysis.verdict import Judgement, Verdict
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.report.differences import NOTHING
 from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.duplicates import accepted_one, counts, same_code_as
 from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
@@ -34,7 +35,6 @@ FIELDS = (
     "score",
     "excluded",
     "warnings",
-    "counters",
     "artefacts",
 )
 """What a report has."""
@@ -55,6 +55,8 @@ _STATS = (
     "inputs",
     "evaluation",
 )
+_NOWHERE: Mapping[str, Any] = {"before": "", "after": "", "index": None}
+"""What a cell says of a mutant that it has not."""
 _SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "inputs", "evaluation")
 
 
@@ -104,7 +106,7 @@ def build_record(
     gathered
         What happened.
     run
-        The part ``run``.
+        The part ``run``, without its counters.
     full_matrix
         Whether every test was to run on every mutant.
     sampled
@@ -118,7 +120,7 @@ def build_record(
     plans = _plans(gathered)
     record = {
         "schema": SCHEMA,
-        "run": dict(run),
+        "run": {**run, "counters": dict(sorted(gathered.counters.items()))},
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
@@ -133,7 +135,6 @@ def build_record(
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
-        "counters": dict(sorted(gathered.counters.items())),
         "artefacts": {"folder": None, "kept": []},
     }
     return {**record, "divergent": divergent_of(record, None)}
@@ -182,6 +183,7 @@ def _plans(gathered: Gathered) -> list[dict[str, Any]]:
             "mutants": len(plan["mutants"]),
             "sampled_out": len(plan["sampled_out"]),
             "not_selected": len(plan["not_selected"]),
+            "other_shards": len(plan["elsewhere"]),
         }
         for (model, cell), plan in sorted(gathered.plans.items())
     ]
@@ -205,6 +207,7 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+            record["cells"][cell]["accepted"] = entry["id"] in plan["accepted"]
             ids[model, entry["name"]] = entry["id"]
             alone.setdefault((model, entry["name"]), {})[cell] = own.verdict
             own = _first_of_its_code(own, entry["name"], group, lonely)
@@ -249,6 +252,9 @@ def _columns(
             judgement = _first_of_its_code(judgement, mutant, rows, by_code)
         there = alone[model, mutant]
         found[group] = column(there, cells, judgement, full_matrix=judge.full_matrix)
+        # where it does not count, its rows may have been spared
+        code = _code_of(rows or ()) if counts(found[group]["verdict"]) else None
+        found[group]["code_digest"] = code
     return found
 
 
@@ -260,7 +266,7 @@ def _accepted_code(judge: Judge, model: str, cell: str, plan: Mapping[str, Any])
             for row in judge.all_rows(model, cell, entry["id"]):
                 code = (row.get("stats") or {}).get("code_digest")
                 if code:
-                    found[code] = f"{entry['name']}, which is accepted"
+                    found[code] = accepted_one(entry["name"])
     return found
 
 
@@ -268,16 +274,18 @@ def _first_of_its_code(
     judgement: Judgement, mutant: str, rows: Iterable[Mapping[str, Any]], by_code: dict[str, str]
 ) -> Judgement:
     """Of the mutants with the same code the first in the plan stands for all."""
-    if not (judgement.verdict.scored or judgement.verdict is Verdict.DUPLICATE):
-        return judgement
-    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
-    code = next((digest for digest in found if digest), None)
-    if not code:
+    code = _code_of(rows)
+    if not counts(judgement.verdict.name) or not code:
         return judgement
     first = by_code.setdefault(code, mutant)
     if first == mutant:
         return judgement
-    return Judgement(Verdict.DUPLICATE, f"the same code as {first}")
+    return Judgement(Verdict.DUPLICATE, same_code_as(first))
+
+
+def _code_of(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
+    return next((digest for digest in found if digest), None)
 
 
 def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict[str, Any]:
@@ -318,6 +326,8 @@ def _cell(
         "verdict": judgement.verdict.name,
         "alone": judgement.verdict.name,
         "planned": True,
+        "index": entry["index"],
+        "accepted": False,
         "reason": judgement.reason,
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
@@ -362,12 +372,12 @@ def absent_here(*, sampled_out: bool | None, without: str = "") -> dict[str, Any
         here = "sampled out in this cell"
         reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
-    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+    return {**_cell(empty, [], _NOWHERE), "planned": False}
 
 
 def _no_device(reason: str) -> dict[str, Any]:
     empty = Judgement(Verdict.SKIPPED, f"no such device: {reason}")
-    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+    return {**_cell(empty, [], _NOWHERE), "planned": False}
 
 
 def _absent(gathered: Gathered) -> list[dict[str, Any]]:
@@ -390,4 +400,4 @@ def _warnings(gathered: Gathered) -> list[str]:
         for entry, covers in sorted(met.items())
         if not covers
     ]
-    return stale + sorted(set(gathered.mixed))
+    return sorted({*stale, *gathered.mixed})

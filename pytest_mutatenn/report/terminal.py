@@ -208,7 +208,7 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
     if strays:
         what = "on code that reaches outside its buffers (undefined; NaN lies there)"
         line(f"{count_of(strays, 'verdict')} {what}")
-    counters = record["counters"]
+    counters = record["run"]["counters"]
     line(
         f"kernels compiled {counters.get('kernels_compiled', 0)}, "
         f"evaluations run {counters.get('evaluations_run', 0)}, "

@@ -16,7 +16,7 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 LAYERS = [
     ("plugin", "session", "rows", "tally", "fixtures", "scheduling", "progress"),
     ("__main__", "commands"),
-    ("report", "grid", "engines", "selection", "subject", "settings"),
+    ("report", "grid", "engines", "selection", "shards", "subject", "settings"),
     ("options", "accepted", "place", "cells", "presence"),
     ("analysis",),
     ("engine",),

@@ -88,4 +88,3 @@ LAST_PASSES = Sequential(
         tirx.transform.SkipAssert(),
     ]
 )
-
