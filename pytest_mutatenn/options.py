@@ -39,8 +39,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
      "\nsource (generated code), object (object files), outputs (the 5 best"
      "\nclasses of each input), log, or all; the last two run all inputs"),
     ("keep-dir", "string", "DIR", "Where --mutatenn-keep puts them (default: mutatenn-artefacts)"),
-    ("export", None, "DIR", "Write the mutants of --mutatenn-mutants so that each runs alone, with a"
-     "\nscript that needs apache-tvm and NumPy only, and run no test"),
+    ("export", None, "DIR", "Write the mutants of --mutatenn-mutants so that each runs alone, by a"
+     "\nscript that needs apache-tvm and NumPy only; no test is run"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
      "\n--mutatenn-timeout-constant (default: 5)"),

@@ -45,7 +45,7 @@ When it was tested: {verdict}{reason}.
 |---|---|
 | `run.py`, `device.py`, `memory.py` | the scripts |
 | `program.json` | the steps of both networks, and what the kernels are compiled for |
-| `kernels/baseline`, `kernels/mutant` | the kernels{kernels}; the mutant has those of its own, and else the baseline's |
+| `kernels/baseline`, `kernels/mutant` | the kernels{kernels}; those that the mutant has of its own |
 | `params.npz`, `changed.npz` | the weights and literals; those that the mutant has instead |
 | `inputs.npz` | the inputs |
 | `expected.json` | the report's best classes, and how the mutant ended |

@@ -65,10 +65,10 @@ def lines_of(
 
 
 def _what(record: Mapping[str, Any], mutant: Mapping[str, Any], paint: _Paint) -> Iterator[str]:
-    model = next((m for m in record["models"] if m["id"] == mutant["model"]), {})
+    sources = {model["id"]: model["source"] for model in record["models"]}
     parameters = ", ".join(f"{name} = {value}" for name, value in mutant["parameters"].items())
     about = {
-        "network": f"{mutant['model']} ({model.get('source', '')})",
+        "network": f"{mutant['model']} ({sources.get(mutant['model'], '')})",
         "operator": f"{mutant['operator']}, {mutant['category']}"
         + (f"; {parameters}" if parameters else ""),
         "stage": f"{mutant['stage']}, at {mutant['kernel']}",

@@ -46,7 +46,9 @@ def guarded(shape: tuple[int, ...], dtype: str) -> np.ndarray:
         raise MemoryError(f"no memory for {size} bytes")
     memory = (ctypes.c_uint8 * whole).from_address(address + GAP)
     ctypes.memset(memory, POISON, whole)
-    found = np.frombuffer(memory, np.uint8)[RED_ZONE : RED_ZONE + size].view(kind)[:count]
+    found = np.frombuffer(memoryview(memory), np.uint8)[RED_ZONE : RED_ZONE + size].view(kind)[
+        :count
+    ]
     return found.reshape(shape)
 
 
