@@ -37,6 +37,16 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print."""
+    try:
+        _print(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # whoever reads has read enough; Python would complain once more on its way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _print(arguments: argparse.Namespace) -> None:
     record = read_report(arguments.report)
     colour = arguments.colour == "yes" or (
         arguments.colour == "auto" and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -46,4 +56,3 @@ def run(arguments: argparse.Namespace) -> int:
             print()
         for line in lines_of(record, mutant, colour=colour):
             print(line)
-    return 0

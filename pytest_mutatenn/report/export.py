@@ -45,7 +45,7 @@ When it was tested: {verdict}{reason}.
 |---|---|
 | `run.py`, `device.py`, `memory.py` | the scripts |
 | `program.json` | the steps of both networks, and what the kernels are compiled for |
-| `kernels/baseline`, `kernels/mutant` | the kernels{kernels}; those that the mutant has of its own |
+| `kernels/baseline`, `kernels/mutant` | the kernels{kernels}; those of the mutant's own |
 | `params.npz`, `changed.npz` | the weights and literals; those that the mutant has instead |
 | `inputs.npz` | the inputs |
 | `expected.json` | the report's best classes, and how the mutant ended |

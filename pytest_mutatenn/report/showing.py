@@ -111,9 +111,9 @@ def _cell(
     paint: _Paint,
 ) -> Iterator[str]:
     verdict = Verdict[there["verdict"]]
-    reason = f": {there['reason']}" if there["reason"] else ""
-    yield f"{paint(cell, 'bold')}  {paint(verdict.name, verdict.colour, 'bold')}{paint(reason)}"
+    yield f"{paint(cell, 'bold')}  {paint(verdict.name, verdict.colour, 'bold')}"
     about = {
+        "because": there["reason"],
         "killed by": ", ".join(there["killed_by"]),
         "passed": ", ".join(there["survived"]),
         "inputs": _inputs(there),
