@@ -18,6 +18,7 @@ from pytest_mutatenn.engine.texts import source_id
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
+from pytest_mutatenn.fixtures.keeping import Keeper
 from pytest_mutatenn.fixtures.knowledge import Knowledge
 from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
@@ -44,6 +45,8 @@ class Session:
         accept = self.settings.accept if self.settings.active else None
         self.accepted = read_accepted(*accept, date.today()) if accept else ()
         self.known = Knowledge(_shared_folder(config, self.settings))
+        keep = self.settings.keep if self.settings.active else ()
+        self.keeper = Keeper(keep, self.settings.keep_dir) if keep else None
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
         self._places: dict[str, tuple[str, Path, str, int]] = {}
@@ -71,6 +74,19 @@ class Session:
             presence(cell, settings.missing_device, settings.devices_option)
         if settings.reference not in settings.cells:
             presence(settings.reference, "fail", settings.reference_option, "")
+
+    def keep(self, run: RowRun | GroupRun) -> None:
+        """Keep the artefacts of a row that has ended, where any are wanted.
+
+        Raises
+        ------
+        MutatennError
+            If they cannot be written.
+        """
+        if self.keeper is None or run.spared:
+            return
+        for part in run.parts.values() if isinstance(run, GroupRun) else (run,):
+            self.keeper.keep(part)
 
     @property
     def used(self) -> bool:

@@ -13,6 +13,7 @@ from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import NOT_STORED, comparable, without_keys
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.duplicates import judge_anew
+from pytest_mutatenn.report.kept import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
 from pytest_mutatenn.report.margins import margins_of
 from pytest_mutatenn.report.matching import mismatches
@@ -73,6 +74,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
         "warnings": sorted({text for r in records for text in r["warnings"]}),
+        "artefacts": common_artefacts(records),
     }
     record["divergent"] = _divergent(records, record)
     record["differential"] = _differential(records, record)

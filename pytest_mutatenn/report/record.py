@@ -42,6 +42,7 @@ FIELDS = (
     "score",
     "excluded",
     "warnings",
+    "artefacts",
 )
 """What a report has."""
 
@@ -161,6 +162,7 @@ def build_record(
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
+        "artefacts": {"folder": None, "kept": []},
     }
     record["warnings"] += doubtful(record)
     return {**record, "divergent": divergent_of(record, None)}
@@ -382,6 +384,8 @@ def _cell(
         "deciding": _deciding(judgement, rows),
         "indistinguishable": None,
         "margins": [],
+        "code": None,
+        "artefacts": [],
     }
 
 
