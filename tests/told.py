@@ -34,13 +34,15 @@ def entry(name, category="stores", stage="kernel"):
         "layers": ["k"],
         "before": "a",
         "after": "b",
+        "summary": "Change it.",
     }
 
 
 def plan(*names, **more):
     empty = {"absent": [], "sampled_out": [], "not_selected": [], "accepting": {}, "accepted": {}}
-    empty["without"] = ""
-    return {"mutants": [entry(name) for name in names], **empty, **more}
+    empty |= {"without": "", "elsewhere": []}
+    mutants = [{**entry(name), "index": index} for index, name in enumerate(names)]
+    return {"mutants": mutants, **empty, **more}
 
 
 def build(rows, plans, full_matrix=False, sampled=False):

@@ -75,8 +75,12 @@ class BaseEngine(ABC):
         """End what has been started; what is stored stays."""
 
     @abstractmethod
-    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
-        """How this cell makes a mutant."""
+    def recipe(self, mutant: str, child: Row | None = None, following: str | None = None) -> Recipe:
+        """How this cell makes a mutant, and which is asked for next, where that is known."""
+
+    def row_of(self, mutant: str | None) -> Row | None:
+        """The child of a row; None where rows have none."""
+        return None
 
     @abstractmethod
     def known_texts(self) -> Mapping[str, Mapping[str, str]]:

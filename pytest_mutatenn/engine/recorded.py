@@ -184,7 +184,7 @@ class RecordedEngine(BaseEngine):
             self.store.put_json("lists", key, found)
         return frozenset(found)
 
-    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
+    def recipe(self, mutant: str, child: Row | None = None, following: str | None = None) -> Recipe:
         """How the recorded cell made a mutant.
 
         Raises

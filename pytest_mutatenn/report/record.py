@@ -10,9 +10,13 @@ from pytest_mutatenn.analysis.verdict import Judgement, Verdict
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.report.differences import NOTHING
 from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.duplicates import accepted_one, counts, same_code_as
 from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
+from pytest_mutatenn.report.margins import Margins, margins_of, of_baseline
+from pytest_mutatenn.report.marking import tests_of
+from pytest_mutatenn.report.noise import doubtful, noise_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.sources import sources_of
 
@@ -24,17 +28,21 @@ FIELDS = (
     "cells",
     "baseline",
     "checks",
+    "tests",
     "plans",
+    "operators",
     "mutants",
     "sources",
     "divergent",
     "differential",
     "latency",
+    "noise",
+    "margins",
     "absent",
     "score",
     "excluded",
     "warnings",
-    "counters",
+    "artefacts",
 )
 """What a report has."""
 
@@ -53,8 +61,20 @@ _STATS = (
     "change",
     "inputs",
     "evaluation",
+    "output_difference",
 )
-_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "inputs", "evaluation")
+_SHOWN = (
+    "infected",
+    "propagated",
+    "top1_changed",
+    "nonfinite",
+    "tau_mean",
+    "inputs",
+    "evaluation",
+    "output_difference",
+)
+_NOWHERE: Mapping[str, Any] = {"before": "", "after": "", "index": None}
+"""What a cell says of a mutant that it has not."""
 
 
 @dataclass
@@ -71,6 +91,8 @@ class Gathered:
         (model id, cell id) -> the cell's plan.
     cells
         Cell id -> its description.
+    tests
+        Test -> where it stands.
     counters
         Work done and spared.
     mixed
@@ -83,6 +105,7 @@ class Gathered:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -95,6 +118,7 @@ def build_record(
     full_matrix: bool,
     sampled: bool,
     latency_off: str = NOT_ASKED,
+    repeats: int = 0,
 ) -> dict[str, Any]:
     """Build the report.
 
@@ -103,37 +127,44 @@ def build_record(
     gathered
         What happened.
     run
-        The part ``run``.
+        The part ``run``, without its counters.
     full_matrix
         Whether every test was to run on every mutant.
     sampled
         Whether the mutants are a sample.
     latency_off
         Why latencies were not measured; empty where they were.
+    repeats
+        How often the unmutated network was run once more.
     """
     everything = one_of_each(gathered.rows)
     judge = Judge(everything, full_matrix)
     mutants = _mutants(gathered, judge)
     plans = _plans(gathered)
-    record = {
+    record: dict[str, Any] = {
         "schema": SCHEMA,
-        "run": dict(run),
+        "run": {**run, "counters": dict(sorted(gathered.counters.items()))},
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
         "checks": _checks(judge),
+        "tests": tests_of(everything, gathered.tests),
         "plans": plans,
+        "operators": _operators(gathered),
         "mutants": mutants,
         "sources": sources_of(mutants, gathered.sources),
         "divergent": [],
         "differential": {**NOTHING},
         "latency": latency_of(everything, latency_off),
+        "noise": noise_of(everything, repeats),
+        "margins": margins_of(mutants),
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
         "warnings": _warnings(gathered),
-        "counters": dict(sorted(gathered.counters.items())),
+        "artefacts": {"folder": None, "kept": []},
     }
+    record["warnings"] += doubtful(record)
     return {**record, "divergent": divergent_of(record, None)}
 
 
@@ -145,6 +176,7 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "cell": row["cell"],
             "outcome": row["result"],
             "message": row["reason"],
+            "margins": of_baseline(row),
             **({"told": row["stats"]} if row.get("stats") else {}),
         }
         for row in rows
@@ -180,15 +212,31 @@ def _plans(gathered: Gathered) -> list[dict[str, Any]]:
             "mutants": len(plan["mutants"]),
             "sampled_out": len(plan["sampled_out"]),
             "not_selected": len(plan["not_selected"]),
+            "other_shards": len(plan["elsewhere"]),
         }
         for (model, cell), plan in sorted(gathered.plans.items())
     ]
+
+
+def _operators(gathered: Gathered) -> list[dict[str, Any]]:
+    """What the operators of the mutants do."""
+    found = {
+        entry["operator"]: {
+            "id": entry["operator"],
+            "category": entry["category"],
+            "summary": entry["summary"],
+        }
+        for plan in gathered.plans.values()
+        for entry in plan["mutants"]
+    }
+    return [found[name] for name in sorted(found)]
 
 
 def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     alone: dict[tuple[str, str], dict[str, Verdict]] = {}
     ids: dict[tuple[str, str], str] = {}
+    margins = Margins(judge)
     for (model, cell), plan in sorted(gathered.plans.items()):
         by_code = _accepted_code(judge, model, cell, plan)
         lonely = dict(by_code)
@@ -203,6 +251,9 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+            record["cells"][cell]["accepted"] = entry["id"] in plan["accepted"]
+            measured = margins.of_mutant(model, cell, judgement, group)
+            record["cells"][cell]["margins"] = measured
             ids[model, entry["name"]] = entry["id"]
             alone.setdefault((model, entry["name"]), {})[cell] = own.verdict
             own = _first_of_its_code(own, entry["name"], group, lonely)
@@ -247,6 +298,9 @@ def _columns(
             judgement = _first_of_its_code(judgement, mutant, rows, by_code)
         there = alone[model, mutant]
         found[group] = column(there, cells, judgement, full_matrix=judge.full_matrix)
+        # where it does not count, its rows may have been spared
+        code = _code_of(rows or ()) if counts(found[group]["verdict"]) else None
+        found[group]["code_digest"] = code
     return found
 
 
@@ -258,7 +312,7 @@ def _accepted_code(judge: Judge, model: str, cell: str, plan: Mapping[str, Any])
             for row in judge.all_rows(model, cell, entry["id"]):
                 code = (row.get("stats") or {}).get("code_digest")
                 if code:
-                    found[code] = f"{entry['name']}, which is accepted"
+                    found[code] = accepted_one(entry["name"])
     return found
 
 
@@ -266,16 +320,18 @@ def _first_of_its_code(
     judgement: Judgement, mutant: str, rows: Iterable[Mapping[str, Any]], by_code: dict[str, str]
 ) -> Judgement:
     """Of the mutants with the same code the first in the plan stands for all."""
-    if not (judgement.verdict.scored or judgement.verdict is Verdict.DUPLICATE):
-        return judgement
-    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
-    code = next((digest for digest in found if digest), None)
-    if not code:
+    code = _code_of(rows)
+    if not counts(judgement.verdict.name) or not code:
         return judgement
     first = by_code.setdefault(code, mutant)
     if first == mutant:
         return judgement
-    return Judgement(Verdict.DUPLICATE, f"the same code as {first}")
+    return Judgement(Verdict.DUPLICATE, same_code_as(first))
+
+
+def _code_of(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
+    return next((digest for digest in found if digest), None)
 
 
 def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict[str, Any]:
@@ -316,6 +372,8 @@ def _cell(
         "verdict": judgement.verdict.name,
         "alone": judgement.verdict.name,
         "planned": True,
+        "index": entry["index"],
+        "accepted": False,
         "reason": judgement.reason,
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
@@ -324,6 +382,10 @@ def _cell(
         "after": stats.get("after", entry["after"]),
         "stderr": stats.get("stderr", ""),
         "deciding": _deciding(judgement, rows),
+        "indistinguishable": None,
+        "margins": [],
+        "code": None,
+        "artefacts": [],
     }
 
 
@@ -358,12 +420,12 @@ def absent_here(*, sampled_out: bool | None, without: str = "") -> dict[str, Any
         here = "sampled out in this cell"
         reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
-    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+    return {**_cell(empty, [], _NOWHERE), "planned": False}
 
 
 def _no_device(reason: str) -> dict[str, Any]:
     empty = Judgement(Verdict.SKIPPED, f"no such device: {reason}")
-    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+    return {**_cell(empty, [], _NOWHERE), "planned": False}
 
 
 def _absent(gathered: Gathered) -> list[dict[str, Any]]:
@@ -386,4 +448,4 @@ def _warnings(gathered: Gathered) -> list[str]:
         for entry, covers in sorted(met.items())
         if not covers
     ]
-    return stale + sorted(set(gathered.mixed))
+    return sorted({*stale, *gathered.mixed})
