@@ -261,7 +261,11 @@ def in_cell(chance, number, text):
         "before": f"if i < {number % 20} and j <= 63:",
         "after": f"if i <= {number % 20} and j <= 63:",
         "stderr": f"Fatal{text}" if verdict == "CRASHED" else "",
-        "change": {"source": f"kernel{number % 20}", "edits": [[11, 18, 11, 19, "<="]]},
+        "change": {
+            "source": f"kernel{number % 20}",
+            "edits": [[11, 18, 11, 19, "<="]],
+            "others": [],
+        },
         "code": {"source": f"code{number % 20}", "edits": [[5, 17, 5, 18, "-"], [6, 1, 7, 1, ""]]},
         "inputs": {
             "run": "0-99",
