@@ -32,6 +32,7 @@ FIELDS = (
     "absent",
     "score",
     "excluded",
+    "gates",
     "warnings",
 )
 """What a report has."""
@@ -125,6 +126,7 @@ def build_record(
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": _warnings(gathered),
     }
     return {**record, "divergent": divergent_of(record, None)}
