@@ -16,7 +16,7 @@ from pytest_mutatenn.errors import MutatennError
 USAGE = 2
 """The exit code of what is wrong in itself: an option, or a file that is no report."""
 
-_COMMANDS = ("combine", "compare", "report")
+_COMMANDS = ("combine", "compare", "export", "report", "show")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -13,8 +13,11 @@ from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import NOT_STORED, comparable, without_keys
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.duplicates import judge_anew
+from pytest_mutatenn.report.kept import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
+from pytest_mutatenn.report.margins import margins_of
 from pytest_mutatenn.report.matching import mismatches
+from pytest_mutatenn.report.noise import merge_noise
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.shards import Named, shards_of
@@ -65,10 +68,13 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "divergent": [],
         "differential": {},
         "latency": _latency(records),
+        "noise": merge_noise([record["noise"] for record in records]),
+        "margins": margins_of(mutants),
         "absent": _union(records, "absent", ("model", "cell", "stage", "operator")),
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
         "warnings": sorted({text for r in records for text in r["warnings"]}),
+        "artefacts": common_artefacts(records),
     }
     record["divergent"] = _divergent(records, record)
     record["differential"] = _differential(records, record)

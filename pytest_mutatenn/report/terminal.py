@@ -10,6 +10,8 @@ from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import write_differences
 from pytest_mutatenn.report.divergence import write_divergent
 from pytest_mutatenn.report.latencies import write_latencies
+from pytest_mutatenn.report.margins import write_margins
+from pytest_mutatenn.report.noise import write_noise
 from pytest_mutatenn.report.words import Write, count_of, cut, more
 
 _SHOWN = 10
@@ -36,14 +38,22 @@ def write_summary(
         _baseline(record, line)
         write_differences(record, line, verbose=verbose)
         write_latencies(record, line)
+        write_noise(record, line, verbose=verbose)
+        _warnings(record, line)
         return
     _checks(record, line)
     _table(record, line, titles, verbose=verbose)
     write_differences(record, line, verbose=verbose)
     write_latencies(record, line)
+    write_noise(record, line, verbose=verbose)
     write_divergent(record, line, verbose=verbose)
     _survivors(record, line, verbose=verbose)
+    write_margins(record, line, verbose=verbose)
     _rest(record, line)
+    _warnings(record, line)
+
+
+def _warnings(record: Mapping[str, Any], line: Write) -> None:
     for text in record["warnings"]:
         line(f"WARNING: {text}", yellow=True)
 

@@ -13,8 +13,17 @@ from typing import Any
 from pytest_mutatenn.errors import MutatennError, nearest
 
 _WRITERS = (
-    *("json", "mutatenn", "sarif", "github", "markdown", "markdown-append", "gitlab", "csv"),
-    *("badge", "junit"),
+    "html",
+    "json",
+    "markdown",
+    "markdown-append",
+    "junit",
+    "sarif",
+    "github",
+    "gitlab",
+    "csv",
+    "badge",
+    "mutatenn",
 )
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
@@ -93,7 +102,7 @@ def render_report(record: Mapping[str, Any], destination: Destination) -> str:
 
 
 def write_report(record: Mapping[str, Any], destination: Destination, folder: Path) -> Path:
-    """Write a report; paths are relative to the folder.
+    """Write a report; paths are relative to the folder, and one that ends in a slash is a folder.
 
     Raises
     ------
@@ -103,6 +112,8 @@ def write_report(record: Mapping[str, Any], destination: Destination, folder: Pa
     path = folder / destination.target
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if destination.target.endswith("/"):
+            path.mkdir(exist_ok=True)
         importlib.import_module(kinds()[destination.kind]).write(record, path)
     except OSError as error:
         raise MutatennError(

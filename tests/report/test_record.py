@@ -1,6 +1,7 @@
 """The report as data, from rows as processes tell them."""
 
 import json
+from pathlib import Path
 
 import pytest
 from told import CELL, GREEN, build, plan, row
@@ -138,7 +139,7 @@ def test_a_sample_has_an_interval():
 
 
 def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
-    tally = Tally(None, [])
+    tally = Tally(None, [], Path())
     read = {"id": "m", "digest": "d", "dataset": {"count": 3}}
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
@@ -224,7 +225,7 @@ def told(fingerprint="x86-64-v3", digest="d"):
     ],
 )
 def test_processes_that_differ_are_a_warning(other, said):
-    tally = Tally(None, [])
+    tally = Tally(None, [], Path())
     for process in (told(), other, other):
         tally.add_process(process)
     found = build_record(tally.gathered, {}, full_matrix=False, sampled=False)["warnings"]
