@@ -333,7 +333,7 @@ def test_ten_thousand_mutants_in_four_cells(opened, capsys):
     took = time.perf_counter() - started
     with capsys.disabled():
         print(f"\n10,000 mutants in four cells: {size / 1e6:.1f} MB, opened in {took:.2f} s")
-    page.page.get_by_role("link", name="Mutants").click()
+    page.page.get_by_role("link", name="Mutants10,000").click()
     assert len(page.texts(IDS)) == 100
     page.page.fill("[name=q]", "boundary@conv2d_0#9980")
     assert page.texts(IDS) == ["kernel.boundary@conv2d_0#9980"]
