@@ -18,10 +18,12 @@ from pytest_mutatenn.engine.texts import source_id
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
+from pytest_mutatenn.fixtures.keeping import Keeper
 from pytest_mutatenn.fixtures.knowledge import Knowledge
 from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.presence import presence
+from pytest_mutatenn.report.marking import locate
 from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
@@ -43,8 +45,11 @@ class Session:
         accept = self.settings.accept if self.settings.active else None
         self.accepted = read_accepted(*accept, date.today()) if accept else ()
         self.known = Knowledge(_shared_folder(config, self.settings))
+        keep = self.settings.keep if self.settings.active else ()
+        self.keeper = Keeper(keep, self.settings.keep_dir) if keep else None
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
+        self._places: dict[str, tuple[str, Path, str, int]] = {}
         self._following: dict[Any, str | None] | None = None
 
     @property
@@ -69,6 +74,19 @@ class Session:
             presence(cell, settings.missing_device, settings.devices_option)
         if settings.reference not in settings.cells:
             presence(settings.reference, "fail", settings.reference_option, "")
+
+    def keep(self, run: RowRun | GroupRun) -> None:
+        """Keep the artefacts of a row that has ended, where any are wanted.
+
+        Raises
+        ------
+        MutatennError
+            If they cannot be written.
+        """
+        if self.keeper is None or run.spared:
+            return
+        for part in run.parts.values() if isinstance(run, GroupRun) else (run,):
+            self.keeper.keep(part)
 
     @property
     def used(self) -> bool:
@@ -100,7 +118,15 @@ class Session:
     def set_order(self, items: list[Any]) -> None:
         """Number the tests in the order in which they are defined, whatever rows they have."""
         for item in items:
-            self._orders.setdefault(self.test_of(item), len(self._orders))
+            test = self.test_of(item)
+            self._orders.setdefault(test, len(self._orders))
+            if test not in self._places and row_of(item) is not None:
+                file, line, _ = item.location
+                self._places[test] = (test, item.path, file, (line or 0) + 1)
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Where the tests stand that use a network, by test."""
+        return locate(self._places.values())
 
     def order(self, item: Any) -> int:
         """A test's number."""
@@ -112,7 +138,7 @@ class Session:
 
         A worker of pytest-xdist has no core of its own to spare, and is told its tests bit by bit.
         """
-        if hasattr(self.config, "workerinput"):
+        if hasattr(self.config, "workerinput") or not self.settings.ahead:
             return False
         return cores() > _threads(self.config, self.settings)
 
@@ -292,7 +318,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             info = engine.peek() if engine is not None else None
             if engine is None or info is None:
                 continue
-            described = _model(subject, info)
+            described = _model(subject, info, pictures=bool(session.settings.reports))
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
@@ -310,6 +336,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
         "models": models,
         "cells": cells,
         "plans": plans,
+        "tests": session.places(),
         "counters": vars(grid.engines.counters).copy(),
         "notes": notes,
         "sources": sources,
@@ -329,7 +356,7 @@ def _datasets(subjects: Iterable[Subject]) -> dict[str, Any]:
     }
 
 
-def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
+def _model(subject: Subject, info: Mapping[str, Any], *, pictures: bool) -> dict[str, Any]:
     dataset = subject.loaded
     return {
         "id": subject.id,
@@ -349,6 +376,7 @@ def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
             "count": len(dataset.names),
             "labelled": dataset.labels is not None,
             "names": list(map(str, dataset.names)),
+            "thumbnails": subject.thumbnails(info) if pictures else None,
         },
     }
 

@@ -39,8 +39,10 @@ class Shown:
 def script_of(function: Any) -> str:
     """Print a PrimFunc, or a Relax function, as TVMScript.
 
-    Without its target: that is the cell's, and longer than many a kernel.
+    Without its target, which is the cell's and longer than many a kernel, and without the comments
+    before it, which say what a script would have to import.
     """
     if function.attrs and "target" in function.attrs:
         function = function.without_attr("target")
-    return str(function.script()).rstrip() + "\n"
+    text = str(function.script())
+    return text[text.index("@") :].rstrip() + "\n"

@@ -65,6 +65,14 @@ class Bench:
             return self.run(request, arrays, fds)
         if what == "list":
             return list_mutants(self.workshop, request), {}
+        if what == "derive":
+            from pytest_mutatenn.engine.deriving import derive
+
+            return derive(self.workshop, request)
+        if what == "export":
+            from pytest_mutatenn.engine.exporting import export
+
+            return export(self.workshop, request)
         raise InternalError(f"unknown request {what!r}")
 
     def prepare(self, text: str) -> Any:

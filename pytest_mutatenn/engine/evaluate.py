@@ -13,7 +13,7 @@ from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.base import ProcessEngine
-from pytest_mutatenn.engine.child import Child
+from pytest_mutatenn.engine.child import Child, Reply
 from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Job, Opened, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
@@ -260,6 +260,27 @@ class Engine(ProcessEngine):
         files = files_of(operators, self.operator_files)
         settings = sorted(setting for setting in self.settings if setting[0] in operators)
         return sorted(self._sources[file] for file in files), settings
+
+    def derive(self, mutant: str | None, kinds: Sequence[str]) -> Reply | Failure:
+        """Derive the IR and the code of a mutant, or of the baseline; nothing of it is run.
+
+        See :func:`pytest_mutatenn.engine.deriving.derive` for what goes in and comes out.
+        """
+        return self._derived({"do": "derive", "mutant": mutant, "kinds": list(kinds)})
+
+    def export(self, mutant: str) -> Reply | Failure:
+        """Give a mutant and the baseline as data that a script can run.
+
+        See :func:`pytest_mutatenn.engine.exporting.export` for what comes out.
+        """
+        return self._derived({"do": "export", "mutant": mutant})
+
+    def _derived(self, request: Mapping[str, Any]) -> Reply | Failure:
+        mutant = request["mutant"]
+        # of the baseline every kernel of the network, one after another
+        limit = self.limits.compile_timeout * (1 if mutant is not None else 10)
+        with contextlib.closing(self.fork(mutant, device=False)) as child:
+            return child.ask(request, seconds=limit)
 
     # -- runs ---------------------------------------------------------------------------------
 

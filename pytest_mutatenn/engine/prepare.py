@@ -66,6 +66,25 @@ class Prepared:
     undefined: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A mutant lowered, and no code of it generated yet.
+
+    Attributes
+    ----------
+    program
+        Its program.
+    lines
+        For every change its line before and after.
+    changes
+        What is to be changed in the program's kernels at the device stage.
+    """
+
+    program: Program
+    lines: list[Lines]
+    changes: OnDevice
+
+
 def prepare(workshop: Workshop, mutant: Mutant, shown: list[Shown] | None = None) -> Prepared:
     """Make a mutant: lower it and compile what is new of it.
 
@@ -88,19 +107,24 @@ def prepare(workshop: Workshop, mutant: Mutant, shown: list[Shown] | None = None
     MutatennError
         If there is no such operator.
     """
+    made = make(workshop, mutant, shown)
+    return _compiled(workshop, made.program, made.lines, made.changes)
+
+
+def make(workshop: Workshop, mutant: Mutant, shown: list[Shown] | None = None) -> Made:
+    """Lower a mutant; takes and raises what :func:`prepare` does."""
     if mutant.operator == "identity":
-        return _compiled(workshop, workshop.baseline.program, [("output", "identity")])
+        return Made(workshop.baseline.program, [("output", "identity")], {})
     if mutant.operator == "canary":
-        return _compiled(
-            workshop, _compiler(canary_program, workshop.lowering), [("output", "canary")]
-        )
+        program = _compiler(canary_program, workshop.lowering)
+        return Made(program, [("output", "canary")], {})
     parts = [(part, _operator(workshop, part)) for part in mutant.parts]
     program, lines = workshop.baseline.program, list[Lines]()
     if any(part.stage in ("graph", "kernel") for part, _ in parts):
         program, lines = _compiler(mutant_program, workshop.lowering, parts, shown)
     changes = _device_changes(workshop, program, parts, lines, shown)
     program = _with_weights(workshop, program, parts, lines, shown)
-    return _compiled(workshop, program, lines, changes)
+    return Made(program, lines, changes)
 
 
 def _operator(workshop: Workshop, mutant: Mutant) -> Operator:
@@ -190,9 +214,8 @@ def _compiled(
     workshop: Workshop,
     program: Program,
     lines: Sequence[Lines],
-    changes: OnDevice | None = None,
+    changes: OnDevice,
 ) -> Prepared:
-    changes = changes or {}
     compiled = {}
     for name, func in program.kernels.items():
         known = workshop.known_code(func) if name not in changes else None

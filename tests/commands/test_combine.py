@@ -38,8 +38,8 @@ def report(cell, results, started="2030-01-01", mutants=(), **options):
     )
     run = {
         "version": "1", "tvm": "2", "python": "3", "host": {"cpu": cell}, "started": started,
-        "seconds": 2.0, "argv": [], "seed": 0, "workers": 0, "options": {**OPTIONS, **options},
-        "shard": None,
+        "seconds": 2.0, "argv": [], "root": "", "seed": 0, "workers": 0,
+        "options": {**OPTIONS, **options}, "shard": None,
     }  # fmt: skip
     record = build_record(gathered, run, full_matrix=False, sampled=False)
     best = [[0], [1]] if cell == A else [[0], [0]]
@@ -232,6 +232,11 @@ def test_it_prints_and_writes_what_it_made(files, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "1 mutant on which cells disagree:" in told
     assert f"json report: {tmp_path / 'out.json'}" in told
+
+
+def test_a_report_can_be_printed(files, capsys):
+    assert main(["combine", *files, "--report=github"]) == 0
+    assert "\n::notice title=mutation score 75.0 %25::" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,13 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
         "gates": [gate(True), gate(False, "category:conditional")],
         "artefacts": {"folder": None, "kept": []},
         "absent": [
-            {"model": names[0], "cell": c, "operator": "drop_sync", "stage": "device", "reason": text}
+            {
+                "model": names[0],
+                "cell": c,
+                "operator": "drop_sync",
+                "stage": "device",
+                "reason": text,
+            }
             for c in cells
         ],
         "score": scores_of(found, True),
