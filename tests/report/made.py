@@ -3,8 +3,10 @@
 import base64
 import random
 import struct
+import urllib.parse
 import zlib
 
+from pytest_mutatenn.analysis.ranges import numbers_of as numbers
 from pytest_mutatenn.report.record import FIELDS
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 
@@ -31,6 +33,7 @@ void conv2d{number}(float* x, const float* w) {{
   }}
 }}
 """
+LEFT_OUT = {"sampled_out": 7, "not_selected": 1, "other_shards": 0}
 _OPERATORS = {
     "boundary": ("conditional", "kernel"),
     "mul_to_add": ("kernel-arithmetic", "kernel"),
@@ -78,7 +81,7 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
             for name in ("canary", "identity")
         ],
         "plans": [
-            {"model": n, "cell": c, "mutants": mutants, "sampled_out": 7, "not_selected": 1}
+            {"model": n, "cell": c, "mutants": mutants, **LEFT_OUT}
             for n in names
             for c in cells
         ],
@@ -123,6 +126,10 @@ def empty(**parts):
     record = made(0, ())
     nothing = {"models": [], "warnings": [], "gates": [], "sources": [], "plans": [], "absent": []}
     return {**record, **nothing, **parts}
+
+
+def quoted(text):
+    return urllib.parse.quote(str(text), safe="")
 
 
 def tests(text):
