@@ -66,6 +66,8 @@ class Grid:
         The user's own operators, and the accepted survivors.
     threads
         Threads that a kernel may use.
+    ahead
+        Whether a mutant may be made while the one before it is run and judged.
     turn
         Number of this process among those that collect the same tests at the same time: each begins
         elsewhere with what is to be compiled first.
@@ -78,13 +80,14 @@ class Grid:
         operator_files: Sequence[Path],
         accepted: Sequence[Accepted],
         threads: int = 1,
+        ahead: bool = False,
         turn: int = 0,
     ) -> None:
         self.settings = settings
         self.accepted = accepted
         self.turn = turn
         self.subjects = Subjects(settings, root)
-        self.engines = Engines(settings, operator_files, threads)
+        self.engines = Engines(settings, operator_files, threads, ahead=ahead)
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
         self._whole: dict[tuple[str, Cell], CellPlan] = {}
 

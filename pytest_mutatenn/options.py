@@ -40,6 +40,12 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
      "\n(default: llvm-O0), or a device alone, at O0"),
     ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
      "\nelsewhere; every test is run on every mutant, and on all inputs"),
+    ("keep", "string", "LIST", "Keep artefacts of each mutant: ir (Relax and TIR before and after),"
+     "\nsource (generated code), object (object files), outputs (the 5 best"
+     "\nclasses of each input), log, or all; the last two run all inputs"),
+    ("keep-dir", "string", "DIR", "Where --mutatenn-keep puts them (default: mutatenn-artefacts)"),
+    ("export", None, "DIR", "Write the mutants of --mutatenn-mutants so that each runs alone, by a"
+     "\nscript that needs apache-tvm and NumPy only; no test is run"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
      "\n--mutatenn-timeout-constant (default: 5)"),
@@ -50,6 +56,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("latency-repeats", "string", "N", "Measure the unmutated network's latency, N times an input"
      "\n(default: 0, do not); off under pytest-xdist"),
     ("latency-warmup", "string", "N", "Rounds over all inputs before that (default: 1)"),
+    ("repeats", "string", "N", "Run the unmutated network N more times in each cell, to measure"
+     "\nwhat differs from run to run (default: 0, do not)"),
     ("threads", "string", "N", "Threads that kernels may use at once on a machine, shared among its"
      "\nworkers (default: one a worker)"),
     ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
@@ -64,7 +72,7 @@ _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
     "shard", "fail_under", "max_survivors", "baseline", "update_baseline", "fail_on", "full_matrix",
     "no_incremental", "list", "report", "baseline_only", "accept", "parameter", "differential",
-    "record",
+    "record", "repeats", "keep", "export",
 )  # fmt: skip
 
 
@@ -121,6 +129,11 @@ def add_options(parser: pytest.Parser) -> None:
             "\nbaseline, the store or another mutant: slow, and the same verdicts",
         ),
         ("update-baseline", "Write the file of --mutatenn-baseline, instead of failing"),
+        (
+            "no-ahead",
+            "Make no mutant while the one before it is run, also where a core is idle:"
+            "\none process works at a time",
+        ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
         (
             "differential",

@@ -43,6 +43,10 @@ class Settings:
         Where tests run when no mutants are wanted: the first of ``cells``.
     accept
         The file of accepted survivors, and the option that names it.
+    keep, keep_dir
+        Which artefacts of mutants to keep, and where.
+    export
+        Where to write mutants that run alone.
     gates
         What turns the exit code, beside the tests.
     shard
@@ -54,6 +58,8 @@ class Settings:
     latency_repeats, latency_warmup
         Rounds over all inputs in which the unmutated network's latency is measured, and rounds
         before them that do not count.
+    repeats
+        How often the unmutated network is run once more in each cell, to see what changes.
     overriding
         Which of ``model`` and ``inputs`` stand on the command line, and so win over the markers.
     """
@@ -77,11 +83,15 @@ class Settings:
     gates: Gates
     full_matrix: bool
     incremental: bool
+    ahead: bool
     list_only: bool
     baseline_only: bool
     differential: bool
     reports: tuple[Destination, ...]
     record: Path | None
+    keep: tuple[str, ...]
+    keep_dir: Path
+    export: Path | None
     cache_dir: Path
     timeout_factor: float
     timeout_constant: float
@@ -90,6 +100,7 @@ class Settings:
     threads: int | None
     latency_repeats: int
     latency_warmup: int
+    repeats: int
     model: str | None
     inputs: str | None
     overriding: frozenset[str]
@@ -138,7 +149,7 @@ class _Values:
             if not str(given).strip():
                 raise MutatennError(f"{option} is empty; leave it out, or give it a value.")
             return str(given), option
-        if name in ("mutants", "positions", "record", "shard"):
+        if name in ("mutants", "positions", "record", "shard", "export"):
             return default, option
         ini = self.config.getini(f"mutatenn_{name}")
         return (str(ini), f"the ini key mutatenn_{name}") if ini else (default, option)
@@ -185,6 +196,7 @@ def read_settings(config: pytest.Config) -> Settings:
     MutatennError
         Naming the option, what it may be, and what it was.
     """
+    from pytest_mutatenn.report.artefacts import DEFAULT_FOLDER
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
@@ -204,6 +216,11 @@ def read_settings(config: pytest.Config) -> Settings:
             )
     mutants = values.words("mutants")
     cells = cells_of(devices, levels)
+    keep = _kept(values.words("keep"), values.text("keep", "")[1])
+    if config.getoption("mutatenn_keep_dir") and not keep:
+        raise MutatennError(
+            "--mutatenn-keep-dir says where, and nothing says what: add --mutatenn-keep=all."
+        )
     shard = _shard(*values.text("shard", ""))
     return Settings(
         active=active(config),
@@ -226,14 +243,20 @@ def read_settings(config: pytest.Config) -> Settings:
         # whoever reads a recording may have killed none of its mutants yet
         full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
         incremental=not config.getoption("mutatenn_no_incremental"),
+        ahead=not config.getoption("mutatenn_no_ahead"),
         list_only=config.getoption("mutatenn_list"),
         baseline_only=config.getoption("mutatenn_baseline_only"),
-        differential=config.getoption("mutatenn_differential"),
+        # what is kept of a mutant's outputs is of all inputs
+        differential=config.getoption("mutatenn_differential")
+        or not {"outputs", "log"}.isdisjoint(keep),
         record=_record(
             *values.text("record", ""),
             (*cells, reference),
             incremental=not config.getoption("mutatenn_no_incremental"),
         ),
+        export=_export(config.getoption("mutatenn_export"), mutants),
+        keep=keep,
+        keep_dir=Path(values.text("keep_dir", DEFAULT_FOLDER)[0]).absolute(),
         reports=tuple(map(parse_destination, config.getoption("mutatenn_report"))),
         cache_dir=_folder(config.rootpath, *values.text("cache_dir", ".mutatenn")),
         timeout_factor=values.number("timeout_factor", 5, 1, float("inf"), "a factor of"),
@@ -245,6 +268,7 @@ def read_settings(config: pytest.Config) -> Settings:
         threads=values.whole("threads", "threads") if values.text("threads", "")[0] else None,
         latency_repeats=values.count("latency_repeats", 0),
         latency_warmup=values.count("latency_warmup", 1),
+        repeats=values.count("repeats", 0),
         model=values.text("model", "")[0] or None,
         inputs=values.text("inputs", "")[0] or None,
         overriding=frozenset(
@@ -309,6 +333,29 @@ def _record(text: str, option: str, cells: Sequence[Cell], *, incremental: bool)
     if not path.absolute().parent.is_dir() or path.is_dir():
         raise MutatennError(f"{option}: {text} is no file in a folder that is there.")
     return path
+
+
+def _kept(words: Sequence[str], option: str) -> tuple[str, ...]:
+    """The kinds of artefacts that are wanted, in the order in which they are listed."""
+    from pytest_mutatenn.report.artefacts import KINDS
+
+    for word in words:
+        if word not in (*KINDS, "all"):
+            raise MutatennError(
+                f"{option}: nothing is called {word!r}.{nearest(word, (*KINDS, 'all'))} What can "
+                f"be kept: {', '.join(KINDS)}, all."
+            )
+    return tuple(kind for kind in KINDS if kind in words or "all" in words)
+
+
+def _export(text: str | None, mutants: Sequence[str]) -> Path | None:
+    if text is None:
+        return None
+    if not text or not mutants:
+        raise MutatennError(
+            "--mutatenn-export=DIR writes the mutants that --mutatenn-mutants names: give both."
+        )
+    return Path(text).absolute()
 
 
 def _order(text: str, option: str) -> tuple[str, int]:

@@ -17,13 +17,16 @@ from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.version import cpu_name, package_version
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report import recording
+from pytest_mutatenn.report.artefacts import prepare_folder
 from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import between_others, divergent_of
 from pytest_mutatenn.report.gates import judge_gates
+from pytest_mutatenn.report.kept import take_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
+from pytest_mutatenn.report.noise import compare_noise
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.shards import digest_of
-from pytest_mutatenn.report.writers import write_report
+from pytest_mutatenn.report.writers import render_report, write_report
 
 if TYPE_CHECKING:
     from pytest_mutatenn.settings import Settings
@@ -32,20 +35,30 @@ if TYPE_CHECKING:
 class Tally:
     """Gathers rows; at the end builds the report and says whether the gates are passed.
 
+    Parameters
+    ----------
+    settings, argv
+        What the user asked for, and how.
+    folder
+        Where pytest was started.
+
     Attributes
     ----------
     workers
         How many processes of pytest-xdist run the rows; 0 where this process does.
     """
 
-    def __init__(self, settings: Settings, argv: list[str]) -> None:
+    def __init__(self, settings: Settings, argv: list[str], folder: Path, root: str = "") -> None:
         self.settings = settings
+        self._folder = folder
         self.gathered = Gathered()
         self.errors: list[str] = []
         self._lost: list[str] = []
         self.written: list[str] = []
+        self.printed: list[str] = []
         self.record: dict[str, Any] | None = None
         self._argv = argv
+        self._root = root
         self._recorded: list[Mapping[str, Any]] = []
         self.workers = 0
         self._started = datetime.now(UTC)
@@ -95,6 +108,8 @@ class Tally:
                 )
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
+        self.gathered.tests |= told["tests"]
+        self.gathered.sources |= told["sources"]
         self.gathered.mixed += told["notes"]
         self._recorded.append(told["recorded"])
         for name, count in told["counters"].items():
@@ -110,6 +125,7 @@ class Tally:
             "started": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "argv": self._argv,
+            "root": self._root,
             "seed": self.settings.seed,
             "workers": self.workers,
             "options": self.settings.deciding(),
@@ -121,6 +137,7 @@ class Tally:
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
             latency_off=self._latency_off(),
+            repeats=self.settings.repeats,
         )
         store = Store(self.settings.cache_dir)
         reference = self.settings.reference.id
@@ -128,9 +145,36 @@ class Tally:
         self.record["divergent"] = divergent_of(self.record, store)
         if self.settings.shard is not None:
             self.record["run"]["shard"]["between"] = between_others(self.record, store)
+        compare_noise(self.record, store, reference)
         without_keys(self.record)
+        self._take_artefacts()
         self._remember_kills()
         return self.record
+
+    def prepare(self) -> None:
+        """Make the folder of artefacts, where any are to be kept, before the first row.
+
+        Raises
+        ------
+        MutatennError
+            If it cannot be, or holds something else.
+        """
+        if self.settings.active and self.settings.keep:
+            prepare_folder(self.settings.keep_dir, "--mutatenn-keep-dir")
+
+    def _take_artefacts(self) -> None:
+        if not self.settings.keep:
+            return
+        assert self.record is not None
+        ids = {
+            (model, cell, entry["name"]): entry["id"]
+            for (model, cell), plan in self.gathered.plans.items()
+            for entry in plan["mutants"]
+        }
+        folder = self.settings.keep_dir
+        relative = Path(os.path.relpath(folder, self._folder)).as_posix()
+        take_artefacts(self.record, folder, relative, self.settings.keep, ids)
+        self.written.append(f"artefacts: {relative}")
 
     def _shard(self) -> dict[str, Any] | None:
         """Which part of a run this is, and what the whole needs of it."""
@@ -167,6 +211,9 @@ class Tally:
         assert self.record is not None
         for destination in self.settings.reports:
             try:
+                if destination.printed:
+                    self.printed.append(render_report(self.record, destination))
+                    continue
                 path = write_report(self.record, destination, folder)
             except MutatennError as error:
                 self.errors.append(str(error))

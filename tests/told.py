@@ -34,6 +34,7 @@ def entry(name, category="stores", stage="kernel"):
         "layers": ["k"],
         "before": "a",
         "after": "b",
+        "summary": "Change it.",
     }
 
 

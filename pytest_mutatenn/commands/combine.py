@@ -14,7 +14,12 @@ from pytest_mutatenn.report.merge import merge
 from pytest_mutatenn.report.reading import read_report
 from pytest_mutatenn.report.shards import shards_of
 from pytest_mutatenn.report.terminal import write_summary
-from pytest_mutatenn.report.writers import Destination, parse_destination, write_report
+from pytest_mutatenn.report.writers import (
+    Destination,
+    parse_destination,
+    render_report,
+    write_report,
+)
 
 FAILED = 1
 """A gate is not passed, or a test fails on an unmutated network."""
@@ -149,6 +154,9 @@ def _finish(
 
     write_summary(record, _line, titles=CATEGORIES, verbose=verbose)
     for destination in wanted:
+        if destination.printed:
+            sys.stdout.write(render_report(record, destination))
+            continue
         path = write_report(record, destination, Path.cwd())
         print(f"{destination.kind} report: {path}")
     failed = [e for e in record["baseline"] if e["outcome"] in ("failed", "error")]

@@ -9,7 +9,7 @@ from pytest_mutatenn.analysis.verdict import Judgement, RowResult, Verdict, judg
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.report.grouped import groups_of, name_in_cells, per_cell
 
-MADE = frozenset(["code_digest", "seconds_compile", "before", "after", "undefined"])
+MADE = frozenset(["code_digest", "seconds_compile", "before", "after", "undefined", "change"])
 """What is known of a mutant as soon as it is made."""
 
 

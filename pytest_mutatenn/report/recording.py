@@ -53,6 +53,7 @@ def describe_cell(
         "info": {name: engine.info[name] for name in _INFO},
         "mutants": [{k: v for k, v in entry.items() if k not in _OF_RUN} for entry in entries],
         "recipes": {mutant: asdict(recipe) for mutant, recipe in engine.recipes.items()},
+        "texts": {key: dict(text) for key, text in engine.known_texts().items()},
         "opened": {key: asdict(opened) for key, opened in engine.opened.items()},
     }
 
@@ -89,7 +90,7 @@ def write(
         datasets |= process["datasets"]
         for one in process["cells"]:
             known = cells.setdefault((one["model"]["id"], one["id"]), {**one})
-            for part in ("recipes", "opened"):
+            for part in ("recipes", "texts", "opened"):
                 known[part] = {**known[part], **one[part]}
             known["mutants"] = known["mutants"] or one["mutants"]
     ordered = [cells[key] for key in sorted(cells)]

@@ -11,6 +11,8 @@ from pytest_mutatenn.report.differences import write_differences
 from pytest_mutatenn.report.divergence import write_divergent
 from pytest_mutatenn.report.gates import Gates
 from pytest_mutatenn.report.latencies import write_latencies
+from pytest_mutatenn.report.margins import write_margins
+from pytest_mutatenn.report.noise import write_noise
 from pytest_mutatenn.report.shards import missing
 from pytest_mutatenn.report.words import Write, count_of, cut, more
 
@@ -39,14 +41,22 @@ def write_summary(
         _baseline(record, line)
         write_differences(record, line, verbose=verbose)
         write_latencies(record, line)
+        write_noise(record, line, verbose=verbose)
+        _warnings(record, line)
         return
     _checks(record, line)
     _table(record, line, titles, verbose=verbose)
     write_differences(record, line, verbose=verbose)
     write_latencies(record, line)
+    write_noise(record, line, verbose=verbose)
     write_divergent(record, line, verbose=verbose)
     _survivors(record, line, verbose=verbose)
+    write_margins(record, line, verbose=verbose)
     _rest(record, line)
+    _warnings(record, line)
+
+
+def _warnings(record: Mapping[str, Any], line: Write) -> None:
     for text in record["warnings"]:
         line(f"WARNING: {text}", yellow=True)
     for gate in record["gates"]:
@@ -182,7 +192,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
         line(f"    - {cut(there['before'], there['after'])}")
         line(f"    + {cut(there['after'], there['before'])}")
         if there["infected"] is not None:
-            line(f"    {_why(there)}")
+            line(f"    {why_survived(there)}")
         if there["undefined"]:
             line(f"    {there['undefined']}: undefined, and another device may show it")
     more(line, len(found) - limit)
@@ -199,7 +209,7 @@ def _spread(found: list[Any], limit: int) -> Iterable[Any]:
     return [entry for _, _, entry in sorted(chosen, key=lambda e: e[1])]
 
 
-def _why(there: Mapping[str, Any]) -> str:
+def why_survived(there: Mapping[str, Any]) -> str:
     """Which of three things to mend: the inputs, nothing, or the assertion."""
     infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
     if not infected:
