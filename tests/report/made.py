@@ -81,9 +81,7 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
             for name in ("canary", "identity")
         ],
         "plans": [
-            {"model": n, "cell": c, "mutants": mutants, **LEFT_OUT}
-            for n in names
-            for c in cells
+            {"model": n, "cell": c, "mutants": mutants, **LEFT_OUT} for n in names for c in cells
         ],
         "mutants": found,
         "divergent": [explained(entry) for entry in found if entry["divergent"]],

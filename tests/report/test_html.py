@@ -148,7 +148,11 @@ def test_the_page_names_no_address():
 
 @pytest.mark.parametrize(
     ("target", "file"),
-    [("out/", "out/index.html"), ("deep/page.html", "deep/page.html"), ("there", "there/index.html")],
+    [
+        ("out/", "out/index.html"),
+        ("deep/page.html", "deep/page.html"),
+        ("there", "there/index.html"),
+    ],
 )
 def test_a_folder_has_an_index(target, file, tmp_path):
     (tmp_path / "there").mkdir()

@@ -295,7 +295,9 @@ def test_keys_go_through_the_mutants(opened):
     page.page.wait_for_selector("h2.id")
     assert page.texts("h2.id") == [names[1]]
     keyboard.press("n")
-    page.page.wait_for_function("document.querySelector('h2.id').textContent === " + json.dumps(names[2]))
+    page.page.wait_for_function(
+        "document.querySelector('h2.id').textContent === " + json.dumps(names[2])
+    )
     keyboard.press("Escape")
     page.page.wait_for_selector("table.mutants")
     keyboard.press("/")
