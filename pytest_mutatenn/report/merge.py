@@ -73,6 +73,7 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "absent": _union(records, "absent", ("model", "cell", "stage", "operator")),
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": sorted({text for r in records for text in r["warnings"]}),
         "artefacts": common_artefacts(records),
     }

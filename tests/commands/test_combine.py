@@ -304,7 +304,7 @@ def test_what_is_no_report_is_code_2(text, said, files, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["combine"], [], ["combine", "a.json", "--fail-under=120"], ["compine", "a.json"]],
+    [["combine"], [], ["combine", "a.json", "--verbos=2"], ["compine", "a.json"]],
 )
 def test_wrong_arguments_are_code_2(arguments, files):
     with pytest.raises(SystemExit) as error:

@@ -3,8 +3,10 @@
 import base64
 import random
 import struct
+import urllib.parse
 import zlib
 
+from pytest_mutatenn.analysis.ranges import numbers_of as numbers
 from pytest_mutatenn.report.record import FIELDS
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 
@@ -31,6 +33,7 @@ void conv2d{number}(float* x, const float* w) {{
   }}
 }}
 """
+LEFT_OUT = {"sampled_out": 7, "not_selected": 1, "other_shards": 0}
 _OPERATORS = {
     "boundary": ("conditional", "kernel"),
     "mul_to_add": ("kernel-arithmetic", "kernel"),
@@ -78,7 +81,7 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
             for name in ("canary", "identity")
         ],
         "plans": [
-            {"model": n, "cell": c, "mutants": mutants, "sampled_out": 7, "not_selected": 1}
+            {"model": n, "cell": c, "mutants": mutants, **LEFT_OUT}
             for n in names
             for c in cells
         ],
@@ -123,6 +126,10 @@ def empty(**parts):
     record = made(0, ())
     nothing = {"models": [], "warnings": [], "gates": [], "sources": [], "plans": [], "absent": []}
     return {**record, **nothing, **parts}
+
+
+def quoted(text):
+    return urllib.parse.quote(str(text), safe="")
 
 
 def tests(text):
@@ -261,7 +268,11 @@ def in_cell(chance, number, text):
         "before": f"if i < {number % 20} and j <= 63:",
         "after": f"if i <= {number % 20} and j <= 63:",
         "stderr": f"Fatal{text}" if verdict == "CRASHED" else "",
-        "change": {"source": f"kernel{number % 20}", "edits": [[11, 18, 11, 19, "<="]]},
+        "change": {
+            "source": f"kernel{number % 20}",
+            "edits": [[11, 18, 11, 19, "<="]],
+            "others": [],
+        },
         "code": {"source": f"code{number % 20}", "edits": [[5, 17, 5, 18, "-"], [6, 1, 7, 1, ""]]},
         "inputs": {
             "run": "0-99",

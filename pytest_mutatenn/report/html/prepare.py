@@ -7,9 +7,10 @@ cells that is most of the page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_mutatenn.analysis.ranges import ranges_of
 from pytest_mutatenn.operators.registry import CATEGORIES
 
 TOGETHER = 200
@@ -114,7 +115,7 @@ def _compact(entry: Mapping[str, Any], model: str, numbers: Numbers) -> dict[str
     found = dict(entry)
     for key in _OF_INPUTS:
         if all(name in known for name in entry[key]):
-            found[key] = ranges(known[name] for name in entry[key])
+            found[key] = ranges_of(sorted({known[name] for name in entry[key]}))
     return found
 
 
@@ -130,13 +131,3 @@ def _agreement(entry: Mapping[str, Any]) -> tuple[int, float]:
     tau = entry["tau_min"]
     return -len(entry["top1_dissimilar"]), 2.0 if tau is None else tau
 
-
-def ranges(numbers: Iterable[int]) -> str:
-    """Numbers as ranges, both ends in them: ``0-3,7``."""
-    found: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in found)

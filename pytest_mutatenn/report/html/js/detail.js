@@ -129,9 +129,8 @@ function shortReason(there) {
 
 function inCell(index, m, cell) {
   const there = m.cells[cell];
-  const source = index.source(there.change?.source);
-  const code = index.source(there.code?.source);
-  const language = source?.language ?? "tvmscript";
+  const change = index.parts(there.change);
+  const code = index.parts(there.code);
   const before = there.before || m.before;
   const after = there.after || m.after;
   const sentence = whySentence(there);
@@ -144,17 +143,25 @@ function inCell(index, m, cell) {
     there.indistinguishable
       ? h("p", { class: "notice" }, "Within the noise: the whole difference lies under what the unmutated network differs by from run to run.")
       : null,
-    before || after || source
+    before || after || change.length
       ? section(
           "Change",
           { class: "change" },
-          source ? diffBox(source, there.change, "change in context") : lineDiff(before, after, language),
-          source
+          change.length
+            ? change.map((part) => diffBox(part, "change in context"))
+            : lineDiff(before, after, "tvmscript"),
+          change.length
             ? null
             : h("p", { class: "note" }, there.planned ? "The code around it was not kept." : "This cell does not have this mutant."),
         )
       : null,
-    code ? section("Generated code", { class: "change" }, diffBox(code, there.code, "generated code")) : null,
+    code.length
+      ? section(
+          "Generated code",
+          { class: "change" },
+          code.map((part) => diffBox(part, "generated code")),
+        )
+      : null,
     testsSection(m, cell),
     inputsSection(index, m, cell),
     there.reason && there.reason !== sentence ? section("Reason", null, h("pre", { class: "text" }, there.reason)) : null,

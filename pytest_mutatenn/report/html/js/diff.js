@@ -2,9 +2,8 @@
 
 const CONTEXT = 4;
 
-function diffBox(source, change, label) {
-  if (!source) return null;
-  const rows = rowsOf(source.text, change.edits, source.language);
+function diffBox({ source, edits }, label) {
+  const rows = rowsOf(source.text, edits, source.language);
   const box = h("div", { class: "diff", role: "region", "aria-label": label, tabindex: 0 });
   const wide = () => (state.now.get("diff") ?? "unified") === "side";
   const button = (kind, name) =>

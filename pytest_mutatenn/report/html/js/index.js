@@ -28,6 +28,7 @@ function indexed({ record, titles, worst, together }) {
   });
   const of = new Map(rows.map((row) => [`${row.m.model}\n${row.m.id}`, row]));
 
+  const sources = new Map((record.sources ?? []).map((source) => [source.id, source]));
   const chunk = memory((at) => read(document.querySelectorAll("script.details")[at]));
   const divergent = new Map(record.divergent.map((e) => [`${e.model}\n${e.mutant}`, e]));
   return {
@@ -42,7 +43,11 @@ function indexed({ record, titles, worst, together }) {
     details: memory((row) => chunk(Math.floor(row.at / together))[row.at % together]),
     divergence: (m) => divergent.get(`${m.model}\n${m.id}`) ?? null,
     model: (id) => record.models.find((model) => model.id === id) ?? null,
-    source: memory((id) => (record.sources ?? []).find((source) => source.id === id) ?? null),
+    // the texts that a change is of, each with its edits
+    parts: (change) =>
+      (change ? [change, ...(change.others ?? [])] : [])
+        .map(({ source, edits }) => ({ source: sources.get(source), edits }))
+        .filter(({ source }) => source),
     several: record.models.length > 1,
     // cells in which mutants ran, or were to
     cells: [...new Set(rows.flatMap((row) => row.cells.map(([cell]) => cell)))].sort(),

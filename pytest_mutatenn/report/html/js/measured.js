@@ -70,7 +70,7 @@ function baselineTable(record) {
               ...(several ? [check.model] : []),
               check.cell,
               check.id,
-              chip(check.verdict),
+              checkWords(check),
               check.killed_by.join(", "),
             ]),
             { label: "checks" },
@@ -78,6 +78,11 @@ function baselineTable(record) {
         ]
       : null,
   );
+}
+
+function checkWords({ id, verdict }) {
+  const good = verdict === (id === "canary" ? "KILLED" : "SURVIVED");
+  return h("span", { class: good ? "passed" : "failed" }, `${good ? "✓" : "✗"} ${verdict}`);
 }
 
 // how far cells are from each other; `note` gives a further column

@@ -107,6 +107,7 @@ function leftOut(index) {
   const words = {
     sampled_out: "not drawn into the sample",
     not_selected: "not selected",
+    other_shards: "of other shards",
   };
   const absent = record.absent;
   const reasons = [...grouped(absent, (e) => `${e.operator}\t${e.stage}\t${e.reason}`).entries()];
@@ -125,13 +126,14 @@ function leftOut(index) {
       ? [
           h("h3", null, "Mutants of each cell"),
           table(
-            [...(several ? ["network"] : []), "cell", "#mutants", "#not drawn", "#not selected"],
+            [...(several ? ["network"] : []), "cell", "#mutants", "#not drawn", "#not selected", "#of other shards"],
             record.plans.map((plan) => [
               ...(several ? [plan.model] : []),
               plan.cell,
               whole(plan.mutants),
               whole(plan.sampled_out),
               whole(plan.not_selected),
+              whole(plan.other_shards),
             ]),
             { label: "plans" },
           ),
