@@ -31,7 +31,7 @@ def write(record: Mapping[str, Any], path: Path) -> None:
 def render(record: Mapping[str, Any]) -> str:
     """Give the annotations, a line each."""
     findings = findings_of(record)
-    failed = [gate for gate in record.get("gates", ()) if not gate["passed"]]
+    failed = [gate for gate in record["gates"] if not gate["passed"]]
     warnings = [one for one in findings if one.level == "warning"]
     notes = [one for one in findings if one.level == "note"]
     left = {
