@@ -185,7 +185,7 @@ def _sentence(text: str) -> str:
 
 def _spots(record: Mapping[str, Any]) -> dict[str, Spot]:
     """Test -> its marker, or else the test, where that is in the checkout."""
-    root = record["run"].get("root")
+    root = record["run"]["root"]
     found = {}
     for test in record["tests"]:
         file = in_checkout(root, test["file"])

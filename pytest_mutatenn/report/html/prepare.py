@@ -130,4 +130,3 @@ def _worst(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _agreement(entry: Mapping[str, Any]) -> tuple[int, float]:
     tau = entry["tau_min"]
     return -len(entry["top1_dissimilar"]), 2.0 if tau is None else tau
-
