@@ -4,6 +4,7 @@ const MARKS = {
   divergent: ["cells disagree", (row) => row.m.divergent],
   undefined: ["reaches outside its buffers", (row, cells) => cells.some((c) => c.undefined)],
   indistinguishable: ["within the noise", (row, cells) => cells.some((c) => c.indistinguishable)],
+  accepted: ["accepted", (row, cells) => cells.some((c) => c.accepted)],
   nonfinite: ["gives NaN or infinity", (row, cells) => cells.some((c) => c.nonfinite)],
   stderr: ["wrote to standard error", (row, cells) => cells.some((c) => c.stderr)],
 };
