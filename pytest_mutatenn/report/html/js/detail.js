@@ -177,7 +177,7 @@ function inCell(index, m, cell) {
         ["Run in", there.seconds_run === null ? null : seconds(there.seconds_run)],
         ["Inputs with NaN or infinity", there.nonfinite],
         ["Mean Kendall's tau", there.tau_mean === null ? null : figure(there.tau_mean, 6)],
-        ["Largest difference of outputs", there.output_difference === null ? null : figure(there.output_difference)],
+        ["Largest difference of outputs", there.output_difference == null ? null : figure(there.output_difference)],
         ["Accepted", there.accepted ? "yes: it is in no score" : null],
         ["Digest of the code", there.code_digest ? h("code", null, there.code_digest) : null],
         ["Kept files", keptFiles(index.record, there)],

@@ -82,7 +82,7 @@ function hero(index) {
       number(
         rows.filter((row) => !row.survived && !row.detected).length,
         "not in the score",
-        to({ verdict: "INVALID,EQUIVALENT,DUPLICATE,SKIPPED" }),
+        to({ mark: "unscored" }),
       ),
     ),
     gates(record),
