@@ -117,6 +117,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     settings = session.settings
     what = "baseline only" if settings.baseline_only else f"operators {settings.operators}"
     cells = ", ".join(cell.id for cell in settings.cells)
+    what += f"; shard {settings.shard}" if settings.shard is not None else ""
     return f"mutatenn: {cells}; {what}; reference {settings.reference.id}"
 
 
@@ -379,7 +380,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         tally.add_process(told)
     tally.finish()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        tally.errors = tally.gate()
+        tally.gate(config.rootpath)
     tally.write(config.invocation_params.dir)
     tell_suite(config, tally.record, tally.errors)
     if not config.pluginmanager.hasplugin("terminalreporter"):

@@ -19,6 +19,7 @@ from pytest_mutatenn.shards import Shard
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_mutatenn.report.gates import Gates
     from pytest_mutatenn.report.writers import Destination
 
 STAGES = ("graph", "kernel", "device", "weights")
@@ -46,6 +47,10 @@ class Settings:
         Which artefacts of mutants to keep, and where.
     export
         Where to write mutants that run alone.
+    gates
+        What turns the exit code, beside the tests.
+    shard
+        Which part of the mutants is run; None for all.
     record
         The file to write what the run computes to.
     threads
@@ -75,8 +80,7 @@ class Settings:
     sample: tuple[float, bool] | None
     shard: Shard | None
     seed: int
-    fail_under: float | None
-    fail_on: tuple[str, ...]
+    gates: Gates
     full_matrix: bool
     incremental: bool
     ahead: bool
@@ -193,7 +197,6 @@ def read_settings(config: pytest.Config) -> Settings:
         Naming the option, what it may be, and what it was.
     """
     from pytest_mutatenn.report.artefacts import DEFAULT_FOLDER
-    from pytest_mutatenn.report.gates import check_conditions
     from pytest_mutatenn.report.writers import parse_destination
 
     values = _Values(config)
@@ -212,13 +215,13 @@ def read_settings(config: pytest.Config) -> Settings:
                 f"{nearest(stage, STAGES)} Stages: {', '.join(STAGES)}."
             )
     mutants = values.words("mutants")
-    under = values.text("fail_under", "")[0]
     cells = cells_of(devices, levels)
     keep = _kept(values.words("keep"), values.text("keep", "")[1])
     if config.getoption("mutatenn_keep_dir") and not keep:
         raise MutatennError(
             "--mutatenn-keep-dir says where, and nothing says what: add --mutatenn-keep=all."
         )
+    shard = _shard(*values.text("shard", ""))
     return Settings(
         active=active(config),
         cells=cells,
@@ -234,10 +237,9 @@ def read_settings(config: pytest.Config) -> Settings:
         parameters=_parameters(config),
         accept=_file(config.rootpath, *values.text("accept", "")),
         sample=_sample(*values.text("sample", "")),
-        shard=_shard(*values.text("shard", "")),
+        shard=shard,
         seed=_seed(*values.text("seed", "0")),
-        fail_under=values.number("fail_under", 0, 0, 100, "a percentage") if under else None,
-        fail_on=check_conditions(values.words("fail_on"), values.text("fail_on", "")[1]),
+        gates=_gates(values, config, [cell.id for cell in cells], shard),
         # whoever reads a recording may have killed none of its mutants yet
         full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
         incremental=not config.getoption("mutatenn_no_incremental"),
@@ -402,6 +404,27 @@ def _positions(text: str | None, order: str) -> tuple[int, int | None]:
         )
     start, stop = match.groups()
     return int(start or 0), int(stop) if stop else None
+
+
+def _gates(
+    values: _Values, config: pytest.Config, cells: Sequence[str], shard: Shard | None
+) -> Gates:
+    from pytest_mutatenn.report.gates import NAMES, read_gates
+    from pytest_mutatenn.report.known import Known
+
+    given = {name: values.text(name.replace("-", "_"), "") for name in NAMES}
+    gates = read_gates(given, cells, update=config.getoption("mutatenn_update_baseline"))
+    if gates.update and not gates.baseline:
+        raise MutatennError("--mutatenn-update-baseline needs --mutatenn-baseline=FILE.")
+    if gates.update and shard is not None:
+        raise MutatennError(
+            "--mutatenn-update-baseline: a shard is a part of a run; write the file with "
+            "pytest-mutatenn combine --update-baseline."
+        )
+    controls = active(config) and not hasattr(config, "workerinput")
+    if gates.baseline and controls and not gates.update and shard is None:
+        Known.read(config.rootpath / gates.baseline, given["baseline"][1])
+    return gates
 
 
 def _shard(text: str, option: str) -> Shard | None:

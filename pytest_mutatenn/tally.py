@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from pytest_mutatenn.report import recording
 from pytest_mutatenn.report.artefacts import prepare_folder
 from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import between_others, divergent_of
-from pytest_mutatenn.report.gates import gates
+from pytest_mutatenn.report.gates import judge_gates
 from pytest_mutatenn.report.kept import take_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.noise import compare_noise
@@ -163,7 +164,7 @@ class Tally:
             "number": shard.number,
             "count": shard.count,
             "digest": digest_of(self.gathered.plans),
-            "gates": {},
+            "gates": self.settings.gates.plain(),
             "between": [],
         }
 
@@ -195,6 +196,9 @@ class Tally:
                 path = write_report(self.record, destination, folder)
             except MutatennError as error:
                 self.errors.append(str(error))
+            except Exception as error:  # the other reports, and the summary, are still wanted
+                text = f"{destination.option}={destination.kind}:{destination.target}"
+                self.errors.append(f"{text} failed, by a fault of its writer: {_said(error)}")
             else:
                 self.written.append(f"{destination.kind} report: {path}")
         self._write_recording(folder)
@@ -211,17 +215,33 @@ class Tally:
         else:
             self.written.append(f"recording: {path} ({what})")
 
-    def gate(self) -> list[str]:
-        """Say what keeps the run from being green; nothing where nothing does."""
+    def gate(self, root: Path) -> None:
+        """Judge the gates; what keeps the run from being green are errors.
+
+        Of a part of a run they are kept for the whole: the part's score is not the run's.
+
+        Parameters
+        ----------
+        root
+            What the file of known survivors is relative to.
+        """
         assert self.record is not None
-        if not self.settings.active:
-            return []
-        if self.settings.baseline_only:
-            return self._nowhere()
-        if not any(plan["mutants"] for plan in self.gathered.plans.values()):
-            return [self._nothing()]
-        settings = self.settings
-        return gates(self.record, settings.fail_under, settings.fail_on, "mutatenn-")
+        settings, plans = self.settings, self.gathered.plans.values()
+        if settings.baseline_only:
+            self.errors = self._nowhere()
+            if settings.gates:
+                why = "--mutatenn-baseline-only runs no mutant"
+                self.written.append(f"not judged, since {why}: {settings.gates}")
+            return
+        there = any(plan["mutants"] for plan in plans)
+        if settings.shard is not None:
+            there = there or any(plan["elsewhere"] for plan in plans)
+            self.errors = [] if there else [self._nothing()]
+            return
+        judged = judge_gates(self.record, settings.gates, root, "mutatenn-")
+        self.record["gates"] = judged.entries
+        self.record["warnings"] = sorted({*self.record["warnings"], *judged.warnings})
+        self.errors = judged.errors if there else [self._nothing(), *judged.errors[1:]]
 
     def _nowhere(self) -> list[str]:
         """Without mutants: say that every test was skipped because its device is not here."""
@@ -258,3 +278,9 @@ class Tally:
             f"No mutants: the operators {operators!r} found nothing in the stages "
             f"{', '.join(self.settings.stages)} of {cells}. See --mutatenn-list."
         )
+
+
+def _said(error: Exception) -> str:
+    """An error of ours, with where it comes from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

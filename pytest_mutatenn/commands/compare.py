@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES
 from pytest_mutatenn.report.comparing import CONDITIONS, Comparison, check_conditions, compare
-from pytest_mutatenn.report.markdown import code, fenced, plain
+from pytest_mutatenn.report.markdown import code, fenced, fitted, plain
 from pytest_mutatenn.report.reading import read_report
 from pytest_mutatenn.report.text import visible
 from pytest_mutatenn.report.words import count_of, cut
@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps({**found, "errors": errors}, indent=1, allow_nan=False))
     elif arguments.format == "markdown":
-        print("\n".join(_markdown(found, errors)))
+        print(_markdown(found, errors))
     else:
         for line in _text(found, errors, verbose=arguments.verbose):
-            print(visible(line))
+            print(visible(line, lines=False))
     return FAILED if errors else 0
 
 
@@ -90,8 +90,7 @@ def _text(found: Comparison, errors: Sequence[str], *, verbose: bool) -> Iterato
         for entry in entries if verbose else entries[:_SHOWN]:
             yield f"  {_named(entry)}"
             if "before" in entry:
-                yield f"    - {cut(entry['before'], entry['after'])}"
-                yield f"    + {cut(entry['after'], entry['before'])}"
+                yield from (f"    {text}" for text in _change(entry))
         if not verbose and len(entries) > _SHOWN:
             yield f"  ... and {len(entries) - _SHOWN} more; -v shows all"
     yield ""
@@ -102,27 +101,37 @@ def _text(found: Comparison, errors: Sequence[str], *, verbose: bool) -> Iterato
         yield f"ERROR: {text}"
 
 
-def _markdown(found: Comparison, errors: Sequence[str]) -> Iterator[str]:
-    yield "## Mutation testing: old and new\n"
+def _markdown(found: Comparison, errors: Sequence[str]) -> str:
+    head = ["## Mutation testing: old and new\n"]
     for mark, texts in (("❌", errors), ("⚠️", found["warnings"])):
-        for text in texts:
-            yield f"- {mark} {plain(text)}"
-    yield "\n| | old | new | change |\n|---|---:|---:|---:|"
-    for row in _rows(found):
-        yield f"| {' | '.join(map(plain, row))} |"
+        head += [f"- {mark} {plain(text)}" for text in texts]
+    head.append("\n| | old | new | change |\n|---|---:|---:|---:|")
+    head += [f"| {' | '.join(map(plain, row))} |" for row in _rows(found)]
+    head.append("")
+    head += [f"- {plain(text)}" for text in _rest(found)]
+    text = fitted("\n".join(head) + "\n", _sections(found))
+    assert text is not None
+    return text
+
+
+def _sections(found: Comparison) -> Iterator[tuple[str, str]]:
     for part, noun in _LISTS.items():
-        entries = found[part]
-        if not entries:
-            continue
-        yield f"\n<details><summary>{plain(_count(len(entries), noun))}</summary>\n"
-        for entry in entries:
-            yield f"- {code(_named(entry))}\n"
-            if "before" in entry:
-                change = (f"- {entry['before']}", f"+ {entry['after']}")
-                yield fenced([visible(cut(line), lines=False) for line in change])
-        yield "</details>"
-    yield ""
-    yield from map(plain, _rest(found))
+        for i, entry in enumerate(found[part]):
+            heading = "" if i else f"### {plain(_count(len(found[part]), noun))}\n\n"
+            yield part.replace("_", " "), heading + _section(entry)
+
+
+def _section(entry: Mapping[str, Any]) -> str:
+    named = code(_named(entry))
+    if "before" not in entry:
+        return f"- {named}\n"
+    lines = fenced(visible(line, lines=False) for line in _change(entry))
+    return f"<details><summary>{named}</summary>\n\n{lines}\n</details>\n"
+
+
+def _change(entry: Mapping[str, Any]) -> tuple[str, str]:
+    before, after = entry["before"], entry["after"]
+    return f"- {cut(before, after)}", f"+ {cut(after, before)}"
 
 
 def _rows(found: Comparison) -> Iterator[tuple[str, str, str, str]]:

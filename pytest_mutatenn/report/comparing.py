@@ -154,7 +154,9 @@ def _lower_score(found: Comparison) -> str | None:
 
 def _mismatch(found: Comparison) -> str | None:
     count = len(found["warnings"])
-    return f"the reports differ in {count_of(count, 'way')}, see above" if count else None
+    return (
+        f"the reports differ in {count_of(count, 'way')}: {found['warnings'][0]}" if count else None
+    )
 
 
 CONDITIONS: Mapping[str, Callable[[Comparison], str | None]] = {

@@ -63,7 +63,7 @@ class Finding:
         """Change in a source of the report, with the cells that have it."""
         found: list[tuple[tuple[str, ...], Mapping[str, Any]]] = []
         for cell in self.cells:
-            change = self.mutant["cells"][cell].get("change")
+            change = self.mutant["cells"][cell]["change"]
             if change is None:
                 continue
             same = next((i for i, (_, other) in enumerate(found) if other == change), None)

@@ -40,12 +40,26 @@ def render(record: Mapping[str, Any]) -> str:
 
 def summary(record: Mapping[str, Any], limit: int) -> str | None:
     """Give the summary in at most so many bytes; None where not even its head fits."""
-    head = _head(record)
+    return fitted(_head(record), _sections(record), limit)
+
+
+def fitted(head: str, sections: Iterable[tuple[str, str]], limit: int = LIMIT) -> str | None:
+    """Give a head and as many sections as there is room for, in order; whole ones.
+
+    Parameters
+    ----------
+    head
+        What stands first.
+    sections
+        Of each what it is, for the line that says what was left out, and its text.
+    limit
+        Bytes; where not even the head fits, there is no text.
+    """
     room = limit - _size(head) - _RESERVED
     if room < 0:
         return None
     found, left = [head], list[str]()
-    for name, text in _sections(record):
+    for name, text in sections:
         if _size(text) <= room and not left:
             found.append(text)
             room -= _size(text)

@@ -41,6 +41,7 @@ FIELDS = (
     "absent",
     "score",
     "excluded",
+    "gates",
     "warnings",
     "artefacts",
 )
@@ -161,6 +162,7 @@ def build_record(
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": _warnings(gathered),
         "artefacts": {"folder": None, "kept": []},
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -58,7 +58,7 @@ def render(record: Mapping[str, Any]) -> str:
 def _sources(record: Mapping[str, Any], findings: list[Finding]) -> dict[str, dict[str, Any]]:
     """The sources that findings point into, by id, numbered as artifacts."""
     wanted = {change["source"] for one in findings for _, change in one.changes}
-    found = [source for source in record.get("sources", ()) if source["id"] in wanted]
+    found = [source for source in record["sources"] if source["id"] in wanted]
     return {source["id"]: {**source, "index": i} for i, source in enumerate(found)}
 
 
@@ -146,7 +146,8 @@ def _within(one: Finding, sources: Mapping[str, Mapping[str, Any]]) -> Iterator[
     """Each edit that makes the mutant, where it is in its source."""
     for cells, change in one.changes:
         source = sources[change["source"]]
-        for start_line, start_column, end_line, end_column, after in change["edits"]:
+        for edit in change["edits"]:
+            start_line, start_column, end_line, end_column, _ = edit
             yield {
                 "physicalLocation": {
                     "artifactLocation": {"uri": _uri(source), "index": source["index"]},
@@ -157,8 +158,15 @@ def _within(one: Finding, sources: Mapping[str, Mapping[str, Any]]) -> Iterator[
                         "endColumn": end_column,
                     },
                 },
-                "message": {"text": _plain(f"{', '.join(cells)}: becomes {after}")},
+                "message": {"text": _plain(f"{', '.join(cells)}: {_edit(edit)}")},
             }
+
+
+def _edit(edit: Sequence[Any]) -> str:
+    after = edit[4]
+    if not after:
+        return "this is left out"
+    return f"{after} is put in" if edit[:2] == edit[2:4] else f"this becomes {after}"
 
 
 def _plain(text: str) -> str:

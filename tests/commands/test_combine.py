@@ -107,6 +107,20 @@ def test_what_was_combined_can_be_combined_again(two):
     assert in_turn == at_once
 
 
+def test_runs_of_chosen_mutants_can_be_combined_again():
+    parts = []
+    for cell, chosen in ((A, ["x@*"]), (B, ["*@k#1"]), ("c-O2", [])):
+        part = report(cell, {"x@k#1": "failed"})
+        part["run"]["options"]["mutants"] = chosen
+        parts.append((cell, part))
+    first, _ = merge(parts[:2])
+    assert first["run"]["options"]["mutants"] == ["*@k#1", "x@*"]
+    in_turn, different = merge([("ab", first), parts[2]])
+    assert different == []
+    assert in_turn["run"]["options"]["mutants"] == []
+    assert in_turn == merge(parts)[0]
+
+
 def test_runs_that_shared_out_the_mutants_of_a_cell_make_one(two):
     whole = report(A, {"x@k#1": "failed", "y@k#1": "passed"})
     whole["plans"][0]["sampled_out"] = whole["excluded"]["sampled_out"] = 5
@@ -290,7 +304,7 @@ def test_what_is_no_report_is_code_2(text, said, files, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["combine"], [], ["combine", "a.json", "--fail-under=120"], ["compine", "a.json"]],
+    [["combine"], [], ["combine", "a.json", "--verbos=2"], ["compine", "a.json"]],
 )
 def test_wrong_arguments_are_code_2(arguments, files):
     with pytest.raises(SystemExit) as error:

@@ -141,7 +141,8 @@ def test_markdown_has_the_same(files, capsys):
     assert main([*files, "--format=markdown", "--fail-on=new-survivor"]) == 1
     text = capsys.readouterr().out
     assert "| mutation score | 37.50 % | 62.50 % | &#43;25.00 |" in text
-    assert "<details><summary>3 new survivors</summary>" in text
+    assert "### 3 new survivors" in text
+    assert text.count("<details>") == text.count("</details>") == 8
     assert "- ❌ " in text
 
 
@@ -170,6 +171,15 @@ def test_reports_that_do_not_match_can_fail(files, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "WARNING: digest of the network m differs" in text
     assert "ERROR: --fail-on=mismatch: the reports differ in 1 way" in text
+
+
+def test_a_summary_is_no_longer_than_github_takes(files, tmp_path, capsys):
+    many = report({f"s{'x' * 300}@k#{i}": ("passed", "passed") for i in range(2000)})
+    writer.write(many, tmp_path / "x.json")
+    assert main(["compare", "old.json", "x.json", "--format=markdown"]) == 0
+    text = capsys.readouterr().out
+    assert 2**20 - 2000 < len(text.encode()) <= 2**20 + 1
+    assert "> Left out, for GitHub takes no more than 1 MiB of a step: new survivors (" in text
 
 
 def test_many_are_cut_and_counted(files, tmp_path, capsys):

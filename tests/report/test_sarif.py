@@ -70,6 +70,21 @@ def test_a_result_stands_at_the_marker_and_in_its_source(run):
     assert artifact["contents"]["text"].startswith("@T.prim_func\n")
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ([3, 5, 3, 9, "<="], "this becomes <="),
+        ([3, 5, 3, 5, "-"], "- is put in"),
+        ([3, 5, 3, 9, ""], "this is left out"),
+    ],
+)
+def test_an_edit_is_said_in_words(edit, said, record, tmp_path):
+    for there in record["mutants"][0]["cells"].values():
+        there["change"]["edits"] = [edit]
+    (within,) = written(record, tmp_path)["runs"][0]["results"][0]["relatedLocations"]
+    assert within["message"]["text"] == f"{A}, {B}: {said}"
+
+
 def test_what_no_test_is_known_for_stands_in_its_source(record, tmp_path):
     record["tests"] = []
     place = written(record, tmp_path)["runs"][0]["results"][0]["locations"][0]
