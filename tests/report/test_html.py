@@ -101,7 +101,7 @@ def rounded(value):
         return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [rounded(entry) for entry in value]
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def test_list_and_details_together_are_all_of_a_mutant():
