@@ -85,7 +85,7 @@ def test_why_there_is_not_more_stands_in_the_index(suite):
             yield tirx.BufferStore(node.buffer, node.value * 1.0, node.indices)
         """
     )
-    result = suite.run(f"--mutatenn-mutants={ids}", "--mutatenn-keep=all")
+    result = suite.run(f"--mutatenn-mutants={ids}", "--mutatenn-keep=all", apart=True)
     index = json.loads((suite.path / "mutatenn-artefacts" / "index.json").read_text())
     entry = next(e for e in index["entries"] if "times_one" in (e["mutant"] or ""))
     verdicts = {m["operator"]: m["cells"]["llvm-O2"]["verdict"] for m in result.report["mutants"]}

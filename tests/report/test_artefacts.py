@@ -38,8 +38,8 @@ def test_an_ordinary_id_is_a_name_already(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "..", "../x", "a/b", "kernel.boundary@sweep:2:5", "<script>", "a\nb", "-rf", "x" * 300,
-     "llvm:mcpu=a;b", "\udcff", ".hidden", "a\\b"],
+    ["", ".", "..", "../x", "a/b", "kernel.boundary@sweep:2:5", "<script>", "a\nb", "-rf",
+     "x" * 300, "llvm:mcpu=a;b", "\udcff", ".hidden", "a\\b"],
 )  # fmt: skip
 def test_what_a_file_system_or_an_archive_refuses_is_not_in_a_name(text):
     name = safe_name(text)
