@@ -173,8 +173,8 @@ def _nearest(margins: Iterable[Mapping[str, Any]]) -> list[str]:
         return []
     one = min(known, key=lambda entry: entry["relative"])
     return [
-        f"Nearest to failing: {test_name(one['test'])}, where {one['metric']} is {one['value']:.6g}, wanted "
-        f"{one['op']} {one['bound']:.6g}."
+        f"Nearest to failing: {test_name(one['test'])}, where {one['metric']} is "
+        f"{one['value']:.6g}, wanted {one['op']} {one['bound']:.6g}."
     ]
 
 
