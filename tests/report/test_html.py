@@ -101,7 +101,7 @@ def rounded(value):
         return {key: rounded(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [rounded(entry) for entry in value]
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def test_list_and_details_together_are_all_of_a_mutant():
@@ -148,7 +148,11 @@ def test_the_page_names_no_address():
 
 @pytest.mark.parametrize(
     ("target", "file"),
-    [("out/", "out/index.html"), ("deep/page.html", "deep/page.html"), ("there", "there/index.html")],
+    [
+        ("out/", "out/index.html"),
+        ("deep/page.html", "deep/page.html"),
+        ("there", "there/index.html"),
+    ],
 )
 def test_a_folder_has_an_index(target, file, tmp_path):
     (tmp_path / "there").mkdir()

@@ -32,6 +32,7 @@ _IN_THE_LIST = (
     "nonfinite",
     "undefined",
     "indistinguishable",
+    "accepted",
     "before",
     "after",
 )
@@ -123,11 +124,13 @@ def _worst(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     pairs: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for entry in entries:
         pairs.setdefault((entry["model"], entry["a"], entry["b"]), []).append(entry)
-    found = [{**min(group, key=_agreement), "of": len(group)} for group in pairs.values()]
+    found = []
+    for group in pairs.values():
+        least = min(group, key=_agreement)
+        found.append({**least, "of": len(group)})
     return sorted(found, key=_agreement)
 
 
 def _agreement(entry: Mapping[str, Any]) -> tuple[int, float]:
     tau = entry["tau_min"]
     return -len(entry["top1_dissimilar"]), 2.0 if tau is None else tau
-

@@ -28,6 +28,7 @@ function indexed({ record, titles, worst, together }) {
   });
   const of = new Map(rows.map((row) => [`${row.m.model}\n${row.m.id}`, row]));
 
+  const summaries = new Map((record.operators ?? []).map(({ id, summary }) => [id, summary]));
   const sources = new Map((record.sources ?? []).map((source) => [source.id, source]));
   const chunk = memory((at) => read(document.querySelectorAll("script.details")[at]));
   const divergent = new Map(record.divergent.map((e) => [`${e.model}\n${e.mutant}`, e]));
@@ -43,6 +44,7 @@ function indexed({ record, titles, worst, together }) {
     details: memory((row) => chunk(Math.floor(row.at / together))[row.at % together]),
     divergence: (m) => divergent.get(`${m.model}\n${m.id}`) ?? null,
     model: (id) => record.models.find((model) => model.id === id) ?? null,
+    says: (operator) => summaries.get(operator) ?? "",
     // the texts that a change is of, each with its edits
     parts: (change) =>
       (change ? [change, ...(change.others ?? [])] : [])
