@@ -27,6 +27,10 @@ function replace(element, ...children) {
   put(element, children);
 }
 
+// a sentence in which `code` stands between backquotes
+const withCode = (text) =>
+  text.split("`").map((part, at) => (at % 2 ? h("code", null, part) : part));
+
 function section(title, attributes, ...children) {
   const { note, ...rest } = attributes ?? {};
   return h(
