@@ -84,14 +84,18 @@ function textOf(row) {
 // verdicts counted: how many detected, how many survived, and divergent mutants
 function tallied(rows, cell) {
   const found = { detected: 0, survived: 0, divergent: 0, score: null, low: null, high: null };
-  for (const { m, cells } of rows) {
-    for (const [name, there] of cells) {
-      if (cell && name !== cell) continue;
-      if (there.verdict === "SURVIVED") found.survived++;
-      else if (isDetected(there.verdict)) found.detected++;
-      if (cell && m.divergent && verdictOf(there.alone).scored) found.divergent++;
+  for (const row of rows) {
+    if (!cell) {
+      found.detected += row.detected;
+      found.survived += row.survived;
+      if (row.m.divergent) found.divergent++;
+      continue;
     }
-    if (!cell && m.divergent) found.divergent++;
+    const there = row.m.cells[cell];
+    if (!there) continue;
+    if (there.verdict === "SURVIVED") found.survived++;
+    else if (isDetected(there.verdict)) found.detected++;
+    if (row.m.divergent && verdictOf(there.alone).scored) found.divergent++;
   }
   const all = found.detected + found.survived;
   if (all) found.score = (100 * found.detected) / all;
