@@ -349,10 +349,9 @@ class _Gather:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what an xdist worker knows."""
-        told = getattr(node, "workeroutput", {}).get("mutatenn")
         tally = self.config.stash.get(_TALLY, None)
-        if told is not None and tally is not None:
-            tally.add_process(json.loads(told))
+        if tally is not None:
+            tally.add_worker(getattr(node, "workeroutput", None))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -363,14 +362,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if ours is None:
         return
     from pytest_mutatenn.junit import tell_suite
-    from pytest_mutatenn.session import describe_subjects
+    from pytest_mutatenn.session import describe_subjects, tell
 
+    if hasattr(config, "workerinput"):
+        config.workeroutput["mutatenn"] = tell(ours)  # type: ignore[attr-defined]
+        ours.close()
+        return
     told = describe_subjects(ours) if ours.used else None
     ours.close()
-    if hasattr(config, "workerinput"):
-        if told is not None:
-            config.workeroutput["mutatenn"] = json.dumps(told)  # type: ignore[attr-defined]
-        return
     tally = config.stash.get(_TALLY, None)
     if tally is None or not ours.settings.active or ours.settings.list_only:
         return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -299,6 +301,15 @@ def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
             mutants = [entry for entry in plan.mutants if entry["id"] not in plan.accepted]
             found[subject.id, cell.id] = estimate(engine, mutants, data)
     return found
+
+
+def tell(session: Session) -> str:
+    """What an xdist worker knows at its end, as JSON; what goes wrong here its controller tells."""
+    try:
+        told = describe_subjects(session) if session.used else None
+    except Exception:
+        told = {"failed": traceback.format_exc()}
+    return json.dumps(told)
 
 
 def describe_subjects(session: Session) -> dict[str, Any]:

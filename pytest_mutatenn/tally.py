@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
@@ -52,6 +53,7 @@ class Tally:
         self._folder = folder
         self.gathered = Gathered()
         self.errors: list[str] = []
+        self._lost: list[str] = []
         self.written: list[str] = []
         self.printed: list[str] = []
         self.record: dict[str, Any] | None = None
@@ -65,6 +67,25 @@ class Tally:
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Take what one row did."""
         self.gathered.rows.append(dict(row))
+
+    def add_worker(self, output: Mapping[str, Any] | None) -> None:
+        """Take what a worker of pytest-xdist told at its end; that it told nothing is an error.
+
+        Parameters
+        ----------
+        output
+            Its ``workeroutput``; None where it has died.
+        """
+        told = None if output is None else json.loads(output.get("mutatenn", "null"))
+        if output is None:
+            self._lost.append("A worker died, and with it what it knew of its mutants.")
+        elif told is not None and "failed" in told:
+            self._lost.append(
+                "A worker could not tell what it knows, by a fault of pytest-mutatenn:\n"
+                + told["failed"].rstrip()
+            )
+        elif told is not None:
+            self.add_process(told)
 
     def add_process(self, told: Mapping[str, Any]) -> None:
         """Take what one process knows: models, cells, plans and counters."""
@@ -189,10 +210,10 @@ class Tally:
         """Write the reports the user asked for; what was not to be written is an error."""
         assert self.record is not None
         for destination in self.settings.reports:
-            if destination.printed:
-                self.printed.append(render_report(self.record, destination))
-                continue
             try:
+                if destination.printed:
+                    self.printed.append(render_report(self.record, destination))
+                    continue
                 path = write_report(self.record, destination, folder)
             except MutatennError as error:
                 self.errors.append(str(error))
@@ -226,9 +247,10 @@ class Tally:
             What the file of known survivors is relative to.
         """
         assert self.record is not None
+        self.errors = [*self._lost]
         settings, plans = self.settings, self.gathered.plans.values()
         if settings.baseline_only:
-            self.errors = self._nowhere()
+            self.errors += self._nowhere()
             if settings.gates:
                 why = "--mutatenn-baseline-only runs no mutant"
                 self.written.append(f"not judged, since {why}: {settings.gates}")
@@ -236,12 +258,12 @@ class Tally:
         there = any(plan["mutants"] for plan in plans)
         if settings.shard is not None:
             there = there or any(plan["elsewhere"] for plan in plans)
-            self.errors = [] if there else [self._nothing()]
+            self.errors += [] if there else [self._nothing()]
             return
         judged = judge_gates(self.record, settings.gates, root, "mutatenn-")
         self.record["gates"] = judged.entries
         self.record["warnings"] = sorted({*self.record["warnings"], *judged.warnings})
-        self.errors = judged.errors if there else [self._nothing(), *judged.errors[1:]]
+        self.errors += judged.errors if there else [self._nothing(), *judged.errors[1:]]
 
     def _nowhere(self) -> list[str]:
         """Without mutants: say that every test was skipped because its device is not here."""
