@@ -108,7 +108,7 @@ class Run:
             "executed": self.executed(),
             "made": self.made(),
             "verdicts": self.verdicts(),
-            "counters": self.report["counters"],
+            "counters": self.report["run"]["counters"],
         }
 
 

@@ -43,7 +43,7 @@ def run(bench: Bench, result: Result) -> None:
     for number in range(settings["repeats"]):
         bench.say(f"warm: again, {number + 1} of {settings['repeats']}")
         again = project.run(store, *options)
-        busy = {name: again.report["counters"].get(name, 0) for name in IDLE}
+        busy = {name: again.report["run"]["counters"].get(name, 0) for name in IDLE}
         if any(busy.values()):
             raise BenchmarkError(f"a warm run did work: {counts(busy)}")
         if again.verdicts() != cold.verdicts():

@@ -38,6 +38,8 @@ class Engines:
         The user's own operators.
     threads
         Threads that a kernel may use.
+    ahead
+        Whether a mutant may be made while the one before it is run and judged.
 
     Attributes
     ----------
@@ -46,11 +48,17 @@ class Engines:
     """
 
     def __init__(
-        self, settings: Settings, operator_files: Sequence[Path], threads: int = 1
+        self,
+        settings: Settings,
+        operator_files: Sequence[Path],
+        threads: int = 1,
+        *,
+        ahead: bool = False,
     ) -> None:
         self.settings = settings
         self.operator_files = tuple(operator_files)
         self.threads = threads
+        self.ahead = ahead
         self.store = Store(settings.cache_dir)
         self.counters = Counters()
         self._engines: dict[tuple[str, Cell], AnyEngine] = {}
@@ -140,6 +148,7 @@ class Engines:
             operator_files=self.operator_files,
             settings=settings.parameters,
             compile_only=self.presence(cell).compiled,
+            ahead=self.ahead,
             **common,
         )
 

@@ -13,6 +13,7 @@ from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.engine.cell import Cell, CellGroup
 from pytest_mutatenn.engines import Engines
 from pytest_mutatenn.selection import CellPlan, choose, ids_for, is_glob, unmatched
+from pytest_mutatenn.shards import part_of
 from pytest_mutatenn.subject import Subject, Subjects
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Grid:
         The user's own operators, and the accepted survivors.
     threads
         Threads that a kernel may use.
+    ahead
+        Whether a mutant may be made while the one before it is run and judged.
     turn
         Number of this process among those that collect the same tests at the same time: each begins
         elsewhere with what is to be compiled first.
@@ -77,14 +80,16 @@ class Grid:
         operator_files: Sequence[Path],
         accepted: Sequence[Accepted],
         threads: int = 1,
+        ahead: bool = False,
         turn: int = 0,
     ) -> None:
         self.settings = settings
         self.accepted = accepted
         self.turn = turn
         self.subjects = Subjects(settings, root)
-        self.engines = Engines(settings, operator_files, threads)
+        self.engines = Engines(settings, operator_files, threads, ahead=ahead)
         self.plans: dict[tuple[str, Cell], CellPlan] = {}
+        self._whole: dict[tuple[str, Cell], CellPlan] = {}
 
     def rows(self, subject: Subject, *, compared: bool) -> list[Row]:
         """Every row of a test: cell by cell its baseline, the checks, the mutants.
@@ -105,7 +110,7 @@ class Grid:
             if self.settings.baseline_only or cell not in usable:
                 continue
             plan = self.plan(subject, cell)
-            if plan.mutants:
+            if plan.mutants or plan.elsewhere:
                 rows.extend(Row(subject, cell, check) for check in CHECKS)
             rows.extend(Row(subject, cell, entry["id"]) for entry in plan.mutants)
         if not self.settings.baseline_only:
@@ -172,7 +177,7 @@ class Grid:
         start = self.turn % len(cells) if cells else 0
         for cell in (*cells[start:], *cells[:start]):
             if cell in usable:
-                self.plan(subject, cell)
+                self._chosen(subject, cell)
             elif self.engines.of(subject, cell).peek() is None:
                 self.engines.of(subject, cell).zygote()
 
@@ -189,9 +194,22 @@ class Grid:
                 raise unmatched(pattern, self._listed(subject, own)["mutants"], own)
 
     def plan(self, subject: Subject, cell: Cell) -> CellPlan:
-        """The mutants of a cell, selected and sampled."""
+        """The mutants of a cell, selected and sampled, and in this run's shard."""
         key = (subject.network, cell)
         if key not in self.plans:
+            if self.settings.shard is None:
+                self.plans[key] = self._chosen(subject, cell)
+            else:
+                whole = {one: self._chosen(subject, one) for one in self._usable()}
+                told = [self.engines.of(subject, one).info["layers"] for one in whole]
+                layers = [layer["name"] for layer in max(told, key=len)]
+                for one, part in part_of(whole, layers, self.settings.shard).items():
+                    self.plans[subject.network, one] = part
+        return self.plans[key]
+
+    def _chosen(self, subject: Subject, cell: Cell) -> CellPlan:
+        key = (subject.network, cell)
+        if key not in self._whole:
             settings = self.settings
             found: dict[str, Any] = {"mutants": [], "absent": []}
             if not settings.mutants or any(map(is_glob, settings.mutants)):
@@ -203,8 +221,8 @@ class Grid:
                 named = self._listed(subject, cell, ids)["mutants"]
                 mutants = [entry for entry in named if entry["id"] not in there]
                 found = {**found, "mutants": [*found["mutants"], *mutants]}
-            self.plans[key] = choose(found, settings, subject.id, cell, self.accepted)
-        return self.plans[key]
+            self._whole[key] = choose(found, settings, subject.id, cell, self.accepted)
+        return self._whole[key]
 
     def plan_of(self, subject: Subject, cell: Cell) -> CellPlan | None:
         """The plan, if it has been asked for."""

@@ -25,14 +25,27 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
      "\nN: mutants of N mutants of any operators, drawn with the seed"),
     ("positions", None, "START:END", "With --mutatenn-order=sweep: only these occurrences"),
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
+    ("shard", None, "K/N", "Only part K of N of the mutants: for N jobs, whose reports"
+     "\npytest-mutatenn combine makes one"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
-    ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
+    ("fail-under", "string", "LIST", "Fail if the mutation score is lower, in percent: 80, and of"
+     "\nparts category:conditional=70, stage:..., cell:..., operator:..."),
+    ("max-survivors", "string", "LIST", "Fail if more mutants survive: 5, and of parts"
+     "\nstage:graph=0"),
+    ("baseline", "string", "FILE", "Fail if a mutant survives, or cells disagree on it, that is not"
+     "\nin this file of known ones"),
     ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
-     "\nmutant)"),
+     "\nmutant), timeout, crashed, invalid, skipped, canary, warnings"),
     ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
      "\n(default: llvm-O0), or a device alone, at O0"),
     ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
      "\nelsewhere; every test is run on every mutant, and on all inputs"),
+    ("keep", "string", "LIST", "Keep artefacts of each mutant: ir (Relax and TIR before and after),"
+     "\nsource (generated code), object (object files), outputs (the 5 best"
+     "\nclasses of each input), log, or all; the last two run all inputs"),
+    ("keep-dir", "string", "DIR", "Where --mutatenn-keep puts them (default: mutatenn-artefacts)"),
+    ("export", None, "DIR", "Write the mutants of --mutatenn-mutants so that each runs alone, by a"
+     "\nscript that needs apache-tvm and NumPy only; no test is run"),
     ("cache-dir", "string", "DIR", "Store of compiled kernels and results (default: .mutatenn)"),
     ("timeout-factor", "string", "X", "A mutant may take X times the baseline's time, plus"
      "\n--mutatenn-timeout-constant (default: 5)"),
@@ -57,8 +70,9 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report", "baseline_only",
-    "accept", "parameter", "differential", "record", "repeats",
+    "shard", "fail_under", "max_survivors", "baseline", "update_baseline", "fail_on", "full_matrix",
+    "no_incremental", "list", "report", "baseline_only", "accept", "parameter", "differential",
+    "record", "repeats", "keep", "export",
 )  # fmt: skip
 
 
@@ -113,6 +127,12 @@ def add_options(parser: pytest.Parser) -> None:
             "no-incremental",
             "Run every mutant whole and on all inputs, and take nothing from the"
             "\nbaseline, the store or another mutant: slow, and the same verdicts",
+        ),
+        ("update-baseline", "Write the file of --mutatenn-baseline, instead of failing"),
+        (
+            "no-ahead",
+            "Make no mutant while the one before it is run, also where a core is idle:"
+            "\none process works at a time",
         ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
         (

@@ -45,7 +45,8 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
                 return show(config)
             finally:
                 config._ensure_unconfigure()
-    if config.option.mutatenn_list and getattr(config.option, "numprocesses", None):
+    alone = config.option.mutatenn_list or config.option.mutatenn_export
+    if alone and getattr(config.option, "numprocesses", None):
         config.option.numprocesses = None
     return None
 
@@ -98,11 +99,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _tally(config: pytest.Config, settings: Any) -> Any:
+    from pytest_mutatenn.report.marking import checkout_root
     from pytest_mutatenn.tally import Tally
 
     if _TALLY not in config.stash:
         argv = [str(arg) for arg in config.invocation_params.args]
-        config.stash[_TALLY] = Tally(settings, argv)
+        folder, root = config.invocation_params.dir, checkout_root(config.rootpath)
+        config.stash[_TALLY] = Tally(settings, argv, folder, root)
     return config.stash[_TALLY]
 
 
@@ -114,6 +117,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     settings = session.settings
     what = "baseline only" if settings.baseline_only else f"operators {settings.operators}"
     cells = ", ".join(cell.id for cell in settings.cells)
+    what += f"; shard {settings.shard}" if settings.shard is not None else ""
     return f"mutatenn: {cells}; {what}; reference {settings.reference.id}"
 
 
@@ -201,8 +205,11 @@ def _row_order(items: list[pytest.Item]) -> list[tuple[int, str]]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool | None:
-    """With --mutatenn-list: print, and run nothing."""
+    """With --mutatenn-list or --mutatenn-export: print, or write, and run nothing."""
     ours = _session(session.config)
+    if ours is not None and ours.settings.export is not None and not session.testsfailed:
+        _export(session, ours)
+        return True
     if ours is None or not ours.settings.list_only or session.testsfailed:
         return None
     from pytest_mutatenn.report.listing import print_plans
@@ -217,6 +224,24 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         else:
             reporter.write_line("No mutants: no test with a network was collected.")
     return True
+
+
+def _export(session: pytest.Session, ours: Any) -> None:
+    from pytest_mutatenn.errors import MutatennError
+    from pytest_mutatenn.exporting import export_rows
+    from pytest_mutatenn.session import row_of
+
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    if reporter is not None:
+        reporter.ensure_newline()
+    try:
+        for what, folder in export_rows(
+            ours.grid, map(row_of, session.items), ours.settings.export
+        ):
+            if reporter is not None:
+                reporter.write_line(f"{what}: {folder}")
+    except MutatennError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -250,11 +275,13 @@ def pytest_runtest_makereport(
     session = _session(item.config)
     if session is None:
         return (yield)
+    from pytest_mutatenn.junit import tell_case
     from pytest_mutatenn.rows import read_row, shorten
 
     shorten(item, call)
     report = yield
     read_row(session, item, call, report)
+    tell_case(item, report)
     return report
 
 
@@ -277,12 +304,26 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         session.config.pluginmanager.register(_Gather(session.config), "mutatenn-gather")
         ours = _session(session.config)
+        option = session.config.option
+        runs = not (option.collectonly or option.mutatenn_list or option.mutatenn_export)
+        if ours is not None and runs and ours.settings.keep:
+            _prepare_folder(session.config, ours.settings)
         if ours is not None and ours.settings.active and not session.config.option.collectonly:
             from pytest_mutatenn.progress import line_for
 
             line = line_for(session.config)
             if line is not None:
                 session.config.pluginmanager.register(line, "mutatenn-progress")
+
+
+def _prepare_folder(config: pytest.Config, settings: Any) -> None:
+    """Make the folder of artefacts, before any worker starts."""
+    from pytest_mutatenn.errors import MutatennError
+
+    try:
+        _tally(config, settings).prepare()
+    except MutatennError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class _Gather:
@@ -308,10 +349,9 @@ class _Gather:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what an xdist worker knows."""
-        told = getattr(node, "workeroutput", {}).get("mutatenn")
         tally = self.config.stash.get(_TALLY, None)
-        if told is not None and tally is not None:
-            tally.add_process(json.loads(told))
+        if tally is not None:
+            tally.add_worker(getattr(node, "workeroutput", None))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -321,25 +361,29 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     ours = _session(config)
     if ours is None:
         return
-    from pytest_mutatenn.session import describe_subjects
+    from pytest_mutatenn.junit import tell_suite
+    from pytest_mutatenn.session import describe_subjects, tell
 
+    if hasattr(config, "workerinput"):
+        config.workeroutput["mutatenn"] = tell(ours)  # type: ignore[attr-defined]
+        ours.close()
+        return
     told = describe_subjects(ours) if ours.used else None
     ours.close()
-    if hasattr(config, "workerinput"):
-        if told is not None:
-            config.workeroutput["mutatenn"] = json.dumps(told)  # type: ignore[attr-defined]
-        return
     tally = config.stash.get(_TALLY, None)
     if tally is None or not ours.settings.active or ours.settings.list_only:
         return
-    if config.option.collectonly:
+    if config.option.collectonly or ours.settings.export is not None:
         return
     if told is not None:
         tally.add_process(told)
     tally.finish()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        tally.errors = tally.gate()
+        tally.gate(config.rootpath)
     tally.write(config.invocation_params.dir)
+    tell_suite(config, tally.record, tally.errors)
+    if not config.pluginmanager.hasplugin("terminalreporter"):
+        sys.stdout.writelines(tally.printed)
     if tally.errors and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -357,6 +401,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("mutation testing")
     verbose = config.get_verbosity() > 0
     write_summary(tally.record, terminalreporter.write_line, titles=CATEGORIES, verbose=verbose)
+    for text in tally.printed:
+        terminalreporter.write(text)
     for text in tally.written:
         terminalreporter.write_line(text)
     for text in tally.errors:

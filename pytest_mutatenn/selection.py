@@ -26,7 +26,8 @@ class CellPlan:
     mutants
         The chosen ones, in order; see :func:`pytest_mutatenn.engine.listing.list_mutants`. Beside
         what is there, ``name`` is the id as reports have it: one on the device stage names its
-        cell, since it is this cell's code that it changes.
+        cell, since it is this cell's code that it changes. ``index`` counts them from 0, those of
+        other shards too.
     absent
         Operators without a site.
     sampled_out, not_selected
@@ -40,6 +41,8 @@ class CellPlan:
         of their mutants.
     without
         Why mutants of other cells are not here, where that is no matter of this cell's lowering.
+    elsewhere
+        Names of the chosen ones that are in other shards of the run, and not in ``mutants``.
     """
 
     mutants: list[dict[str, Any]]
@@ -50,6 +53,7 @@ class CellPlan:
     accepted: dict[str, str] = field(default_factory=dict)
     accepting: dict[str, bool] = field(default_factory=dict)
     without: str = ""
+    elsewhere: list[str] = field(default_factory=list)
 
 
 def choose(
@@ -72,6 +76,7 @@ def choose(
     drawn = sample(open_ones, settings.sample, settings.seed)
     kept = {*accepted, *(entry["id"] for entry in drawn)}
     chosen = [entry for entry in wanted if entry["id"] in kept]
+    chosen = [{**entry, "index": index} for index, entry in enumerate(chosen)]
     return CellPlan(
         chosen,
         found["absent"],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,13 +16,16 @@ import pytest
 from pytest_mutatenn.accepted import read_accepted
 from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.texts import source_id
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
+from pytest_mutatenn.fixtures.keeping import Keeper
 from pytest_mutatenn.fixtures.knowledge import Knowledge
 from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.presence import presence
+from pytest_mutatenn.report.marking import locate
 from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
@@ -42,8 +47,12 @@ class Session:
         accept = self.settings.accept if self.settings.active else None
         self.accepted = read_accepted(*accept, date.today()) if accept else ()
         self.known = Knowledge(_shared_folder(config, self.settings))
+        keep = self.settings.keep if self.settings.active else ()
+        self.keeper = Keeper(keep, self.settings.keep_dir) if keep else None
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
+        self._places: dict[str, tuple[str, Path, str, int]] = {}
+        self._following: dict[Any, str | None] | None = None
 
     @property
     def grid(self) -> Grid:
@@ -55,6 +64,7 @@ class Session:
                 _operator_files(),
                 self.accepted,
                 _threads(self.config, self.settings),
+                self._ahead,
                 _turn(self.config),
             )
         return self._grid
@@ -66,6 +76,19 @@ class Session:
             presence(cell, settings.missing_device, settings.devices_option)
         if settings.reference not in settings.cells:
             presence(settings.reference, "fail", settings.reference_option, "")
+
+    def keep(self, run: RowRun | GroupRun) -> None:
+        """Keep the artefacts of a row that has ended, where any are wanted.
+
+        Raises
+        ------
+        MutatennError
+            If they cannot be written.
+        """
+        if self.keeper is None or run.spared:
+            return
+        for part in run.parts.values() if isinstance(run, GroupRun) else (run,):
+            self.keeper.keep(part)
 
     @property
     def used(self) -> bool:
@@ -97,11 +120,37 @@ class Session:
     def set_order(self, items: list[Any]) -> None:
         """Number the tests in the order in which they are defined, whatever rows they have."""
         for item in items:
-            self._orders.setdefault(self.test_of(item), len(self._orders))
+            test = self.test_of(item)
+            self._orders.setdefault(test, len(self._orders))
+            if test not in self._places and row_of(item) is not None:
+                file, line, _ = item.location
+                self._places[test] = (test, item.path, file, (line or 0) + 1)
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Where the tests stand that use a network, by test."""
+        return locate(self._places.values())
 
     def order(self, item: Any) -> int:
         """A test's number."""
         return self._orders.get(self.test_of(item), len(self._orders))
+
+    @property
+    def _ahead(self) -> bool:
+        """Whether a core is idle where this process runs its rows, one after the other.
+
+        A worker of pytest-xdist has no core of its own to spare, and is told its tests bit by bit.
+        """
+        if hasattr(self.config, "workerinput") or not self.settings.ahead:
+            return False
+        return cores() > _threads(self.config, self.settings)
+
+    def following(self, item: Any) -> str | None:
+        """The mutant that the rows after a test's are of, in the same cell of the same network."""
+        if not self._ahead:
+            return None
+        if self._following is None:
+            self._following = _following(item.session.items)
+        return self._following.get(item)
 
     def missing_baselines(self, items: Sequence[Any]) -> list[Any]:
         """Baseline rows that were not collected: a mutant's row was asked for by its own id."""
@@ -128,6 +177,30 @@ class Session:
         if _TEST not in item.stash:
             item.stash[_TEST] = _without_row(item)
         return str(item.stash[_TEST])
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _following(items: Sequence[Any]) -> dict[Any, str | None]:
+    """Test -> the next mutant after its own, among the tests of its network and cell."""
+    found: dict[Any, str | None] = {}
+    coming: dict[tuple[Any, Cell], tuple[str, str | None]] = {}
+    for item in reversed(items):
+        row = row_of(item)
+        if not isinstance(row, Row) or row.mutant is None:
+            continue
+        place = row.subject.network, row.cell
+        mutant, after = coming.get(place, (None, None))
+        if mutant != row.mutant:
+            coming[place] = row.mutant, mutant
+            after = mutant
+        found[item] = after
+    return found
 
 
 def _threads(config: pytest.Config, settings: Settings) -> int:
@@ -230,6 +303,15 @@ def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
     return found
 
 
+def tell(session: Session) -> str:
+    """What an xdist worker knows at its end, as JSON; what goes wrong here its controller tells."""
+    try:
+        told = describe_subjects(session) if session.used else None
+    except Exception:
+        told = {"failed": traceback.format_exc()}
+    return json.dumps(told)
+
+
 def describe_subjects(session: Session) -> dict[str, Any]:
     """Models, cells, plans and counters of this process, as plain data for the report."""
     grid = session.grid
@@ -237,6 +319,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     plans: list[Any] = []
     notes: list[str] = []
+    sources: dict[str, Any] = {}
     recorded: list[dict[str, Any]] = []
     for subject in grid.subjects:
         for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
@@ -246,12 +329,14 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             info = engine.peek() if engine is not None else None
             if engine is None or info is None:
                 continue
-            described = _model(subject, info)
+            described = _model(subject, info, pictures=bool(session.settings.reports))
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
             cells[cell.id] = _cell(cell, info, grid.engines.why_missing(cell))
             notes += engine.notes
+            for key, text in engine.known_texts().items():
+                sources[source_id(subject.id, key)] = {"model": subject.id, **text}
             plan = grid.plan_of(subject, cell)
             if plan is not None:
                 plans.append([subject.id, cell.id, vars(plan)])
@@ -262,8 +347,10 @@ def describe_subjects(session: Session) -> dict[str, Any]:
         "models": models,
         "cells": cells,
         "plans": plans,
+        "tests": session.places(),
         "counters": vars(grid.engines.counters).copy(),
         "notes": notes,
+        "sources": sources,
         "recorded": {"cells": recorded, "datasets": _datasets(grid.subjects)},
     }
 
@@ -280,7 +367,7 @@ def _datasets(subjects: Iterable[Subject]) -> dict[str, Any]:
     }
 
 
-def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
+def _model(subject: Subject, info: Mapping[str, Any], *, pictures: bool) -> dict[str, Any]:
     dataset = subject.loaded
     return {
         "id": subject.id,
@@ -300,6 +387,7 @@ def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
             "count": len(dataset.names),
             "labelled": dataset.labels is not None,
             "names": list(map(str, dataset.names)),
+            "thumbnails": subject.thumbnails(info) if pictures else None,
         },
     }
 

@@ -18,4 +18,4 @@ def stable(report):
             return {k: strip(v) for k, v in value.items() if not k.startswith("seconds_")}
         return [strip(v) for v in value] if isinstance(value, list) else value
 
-    return {k: strip(v) for k, v in report.items() if k not in ("run", "counters", "latency")}
+    return {k: strip(v) for k, v in report.items() if k not in ("run", "latency")}

@@ -34,18 +34,21 @@ def entry(name, category="stores", stage="kernel"):
         "layers": ["k"],
         "before": "a",
         "after": "b",
+        "summary": "Change it.",
     }
 
 
 def plan(*names, **more):
     empty = {"absent": [], "sampled_out": [], "not_selected": [], "accepting": {}, "accepted": {}}
-    empty["without"] = ""
-    return {"mutants": [entry(name) for name in names], **empty, **more}
+    empty |= {"without": "", "elsewhere": []}
+    mutants = [{**entry(name), "index": index} for index, name in enumerate(names)]
+    return {"mutants": mutants, **empty, **more}
 
 
 def build(rows, plans, full_matrix=False, sampled=False):
     gathered = Gathered(rows=rows, plans={("m", cell): p for cell, p in plans.items()})
-    return build_record(gathered, {"started": "now"}, full_matrix=full_matrix, sampled=sampled)
+    run = {"started": "now", "options": {}, "shard": None}
+    return build_record(gathered, run, full_matrix=full_matrix, sampled=sampled)
 
 
 GREEN = [row(None, "a", "passed"), row(None, "b", "passed", 1)]

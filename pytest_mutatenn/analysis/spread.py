@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 
 from pytest_mutatenn.analysis.metrics import kendall_tau
+from pytest_mutatenn.analysis.ranges import ranges_of
 from pytest_mutatenn.engine.predictions import Predictions
 
 _AT_ONCE = 1 << 18  # numbers that are compared at once: memory stays small, whatever the outputs
 
 
 def differences(
-    mutant: Mapping[str, np.ndarray], baseline: Mapping[str, np.ndarray], output: str
+    mutant: Mapping[str, np.ndarray],
+    baseline: Mapping[str, np.ndarray],
+    output: str,
+    batch: int = 1,
 ) -> dict[str, Any]:
     """Compare the outputs of a mutant with those of its baseline.
 
@@ -25,6 +29,8 @@ def differences(
         Network output -> array of shape (n, output shape).
     output
         The output that is the classification.
+    batch
+        How many inputs the network takes at a time.
 
     Returns
     -------
@@ -32,7 +38,8 @@ def differences(
         ``propagated``: inputs for which any output differs in any bit; ``top1_changed``: inputs
         with another best class; ``nonfinite``: inputs for which some output is NaN or infinite
         that is a number in the baseline; ``tau_mean``: mean of Kendall's tau over the inputs;
-        ``output_difference``: as :func:`output_difference` gives it.
+        ``output_difference``: as :func:`output_difference` gives it;
+        ``inputs``: the numbers of the inputs of the first two, as ranges.
     """
     propagated = np.zeros(len(mutant[output]), bool)
     nonfinite = propagated.copy()
@@ -43,22 +50,29 @@ def differences(
         if ours.dtype.kind == "f":
             nonfinite |= (~np.isfinite(ours) & np.isfinite(theirs)).any(axis=1)
     if not propagated.any():
-        return {
-            "propagated": 0,
-            "top1_changed": 0,
-            "nonfinite": 0,
-            "tau_mean": 1.0,
-            "output_difference": 0.0,
-        }
+        inputs = {"propagated": "", "top1_changed": ""}
+        distances = {"tau_mean": 1.0, "output_difference": 0.0}
+        return {**_counts(0, 0, 0), **distances, "inputs": inputs}
     a = Predictions(mutant[output].reshape(len(propagated), -1))
     b = Predictions(baseline[output].reshape(len(propagated), -1))
     tau = float(kendall_tau(a, b).mean())
+    changed = a.top1 != b.top1
     return {
-        "propagated": int(propagated.sum()),
-        "top1_changed": int((a.top1 != b.top1).sum()),
-        "nonfinite": int(nonfinite.sum()),
+        **_counts(propagated.sum(), changed.sum(), nonfinite.sum()),
         "tau_mean": None if math.isnan(tau) else round(tau, 6),
         "output_difference": output_difference(mutant, baseline),
+        "inputs": {
+            "propagated": ranges_of(np.flatnonzero(propagated), batch),
+            "top1_changed": ranges_of(np.flatnonzero(changed), batch),
+        },
+    }
+
+
+def _counts(propagated: int, top1_changed: int, nonfinite: int) -> dict[str, int]:
+    return {
+        "propagated": int(propagated),
+        "top1_changed": int(top1_changed),
+        "nonfinite": int(nonfinite),
     }
 
 

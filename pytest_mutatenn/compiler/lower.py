@@ -19,6 +19,7 @@ from pytest_mutatenn.compiler.line import bindings_of, forget_types, operator_na
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel, group, legalise, optimise
 from pytest_mutatenn.compiler.program import Program, build_program, in_order
+from pytest_mutatenn.compiler.shown import Shown, script_of
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.onnx_import import ImportedModel
 from pytest_mutatenn.operators.registry import Operator
@@ -72,6 +73,11 @@ class Lowering:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, in order."""
         return tuple(layer.name for layer in self.model.layers)
+
+    @cached_property
+    def graph_text(self) -> str:
+        """The unmutated network as imported, printed."""
+        return script_of(self.model.module["main"])
 
     def legalised(self) -> Legalised:
         """The unmutated network as kernels."""
@@ -275,9 +281,19 @@ def canary_program(lowering: Lowering) -> Program:
 
 
 def mutant_program(
-    lowering: Lowering, parts: Sequence[Part]
+    lowering: Lowering, parts: Sequence[Part], shown: list[Shown] | None = None
 ) -> tuple[Program, list[tuple[str, str]]]:
     """Lower the network with the mutants of the stages ``graph`` and ``kernel`` among the parts.
+
+    Parameters
+    ----------
+    lowering
+        How this cell lowers the network.
+    parts
+        Mutants of first order, also of other stages.
+    shown
+        Where to put the texts that change, as soon as they are known: what is changed may not
+        compile. None prints none.
 
     Returns
     -------
@@ -296,9 +312,16 @@ def mutant_program(
     legalised = None
     if of_graph:
         module, changed = lowering.mutate_graph(of_graph)
+        if shown is not None:
+            after = script_of(module["main"])
+            shown.append(Shown("graph", "main", "tvmscript", lowering.graph_text, after))
         legalised = lowering.to_kernels(module)
         lines += [(change.before, change.after) for change in changed]
     kernels, made = lowering.mutate_kernels(of_kernels, legalised)
+    if shown is not None:
+        before = (legalised or lowering.legalised()).module
+        names = dict.fromkeys(change.kernel for change in made)
+        shown += [Shown.of("kernel", name, before[name], kernels[name]) for name in names]
     lines += [change.lines() for change in made]
     if legalised is None:
         return lowering.with_kernels(kernels), lines

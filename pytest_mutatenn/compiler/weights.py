@@ -11,6 +11,7 @@ from tvm import relax
 
 from pytest_mutatenn.compiler.line import bindings_of, operator_name, shape_of
 from pytest_mutatenn.compiler.mutant import Mutant, Site
+from pytest_mutatenn.compiler.weight_text import changed_elements
 from pytest_mutatenn.model.onnx_import import ImportedModel
 from pytest_mutatenn.operators.parameter import Parameter
 from pytest_mutatenn.operators.registry import PARAMETER_ROLES, Operator
@@ -67,9 +68,9 @@ class WeightChange:
     def lines(self) -> tuple[str, str]:
         """The first element that changes, before and after, and how many more there are."""
         old = self.weight.whole.values
-        differs = old.view(f"u{old.itemsize}") != self.values.view(f"u{old.itemsize}")
-        where = tuple(int(i) for i in np.argwhere(differs)[0])
-        more = int(differs.sum()) - 1
+        count, first = changed_elements(old.reshape(-1), self.values.reshape(-1))
+        where = tuple(int(i) for i in np.unravel_index(first[0], old.shape))
+        more = count - 1
         rest = f" (and {more} more)" if more else ""
         name = f"{self.weight.onnx_name}[{', '.join(map(str, where))}]"
         before, after = (f"{name} = {values[where]:.9g}" for values in (old, self.values))

@@ -210,6 +210,30 @@ class Device(Native):
         flags = ("--param=max-completely-peel-times=8", "-mprefer-vector-width=512")
         return [flag for flag in flags if not tried(compiler, ("-Werror", flag))]
 
+    def emitted(self, func: PrimFunc, target: Target) -> dict[str, str]:
+        """The C."""
+        from pytest_mutatenn.compiler.c_source import c_source
+
+        return {".c": c_source(func, target, heap=self._sanitize)}
+
+    def binary(self, func: PrimFunc, target: Target) -> dict[str, bytes]:
+        """The object file."""
+        with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
+            return {".o": self._object(func, target, Path(scratch))[1]}
+
+    def _object(self, func: PrimFunc, target: Target, folder: Path) -> tuple[str, bytes]:
+        """The C and the object file."""
+        compiler = find_compiler(self._cc)
+        assert compiler is not None
+        flags = str(target.attrs["model"]).split()
+        name = f"{func.params[-1].name}.c"
+        source = self.emitted(func, target)[".c"]
+        if self._sanitize:
+            from pytest_mutatenn.devices.sanitizer import with_itself
+
+            source = with_itself(source, name)
+        return source, compile_c(compiler, flags, source, name, folder)
+
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate C, compile it, and link it.
 
@@ -218,21 +242,14 @@ class Device(Native):
         Refused
             If the compiler refuses the C.
         """
-        from pytest_mutatenn.compiler.c_source import c_source, uses_half
+        from pytest_mutatenn.compiler.c_source import uses_half
 
         compiler = find_compiler(self._cc)
         assert compiler is not None
-        flags = str(target.attrs["model"]).split()
-        name = f"{func.params[-1].name}.c"
-        source = c_source(func, target, heap=self._sanitize)
         Path(tempfile.gettempdir()).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="mutatenn-") as scratch:
             folder = Path(scratch)
-            if self._sanitize:
-                from pytest_mutatenn.devices.sanitizer import with_itself
-
-                source = with_itself(source, name)
-            code = compile_c(compiler, flags, source, name, folder)
+            source, code = self._object(func, target, folder)
             # a linker alone leaves out the compiler's library, and is three times as fast
             command = (compiler, "-shared") if uses_half(source) else None
             return code_of(code), link(code, folder, command)

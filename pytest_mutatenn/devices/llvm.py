@@ -6,6 +6,7 @@ import platform
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.emitted import llvm_object, llvm_text
 from pytest_mutatenn.devices.linker import code_of, link, linker, object_file
 from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.native import Native
@@ -166,6 +167,14 @@ class Device(Native):
 
     def check_compiles(self, _code: bytes) -> None:
         """Nothing: what LLVM has generated is compiled."""
+
+    def emitted(self, func: PrimFunc, target: Target) -> dict[str, str]:
+        """LLVM's IR and assembly."""
+        return llvm_text(func, target)
+
+    def binary(self, func: PrimFunc, target: Target) -> dict[str, bytes]:
+        """The object file."""
+        return llvm_object(func, target)
 
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate an object file, and link it."""

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.emitted import llvm_object, llvm_text
 from pytest_mutatenn.devices.linker import code_of, link, object_file
 from pytest_mutatenn.devices.llvm_target import llvm_target
 from pytest_mutatenn.devices.remote import Address, Session, probe
@@ -161,6 +162,14 @@ class Device:
             return True
         machine = os.uname().machine
         return triple.partition("-")[0] == machine and "linux" in triple
+
+    def emitted(self, func: PrimFunc, target: Target) -> dict[str, str]:
+        """LLVM's IR and assembly."""
+        return llvm_text(func, target)
+
+    def binary(self, func: PrimFunc, target: Target) -> dict[str, bytes]:
+        """The object file."""
+        return llvm_object(func, target)
 
     def compile(self, func: PrimFunc, target: Target) -> tuple[bytes, bytes]:
         """Generate an object file, and link it as the other machine needs it.

@@ -21,6 +21,7 @@ from pytest_mutatenn.engine.evaluation import (
 )
 from pytest_mutatenn.engine.outcome import Failure
 from pytest_mutatenn.engine.store import Store
+from pytest_mutatenn.engine.texts import Texts
 from pytest_mutatenn.engine.version import code_version, host
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.source import ModelSource
@@ -74,8 +75,16 @@ class BaseEngine(ABC):
         """End what has been started; what is stored stays."""
 
     @abstractmethod
-    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
-        """How this cell makes a mutant."""
+    def recipe(self, mutant: str, child: Row | None = None, following: str | None = None) -> Recipe:
+        """How this cell makes a mutant, and which is asked for next, where that is known."""
+
+    def row_of(self, mutant: str | None) -> Row | None:
+        """The child of a row; None where rows have none."""
+        return None
+
+    @abstractmethod
+    def known_texts(self) -> Mapping[str, Mapping[str, str]]:
+        """The texts that mutants change, as far as any was asked for; see :class:`Texts`."""
 
     def evaluate(
         self,
@@ -154,6 +163,8 @@ class ProcessEngine(BaseEngine):
         What the reader of a report should know of the cell.
     recipes
         Mutant -> how it is made here, of those asked for so far.
+    texts
+        The texts that they change.
     opened
         Key in the store -> whose results lie there, of those asked for so far.
     """
@@ -169,7 +180,12 @@ class ProcessEngine(BaseEngine):
         self.notes: list[str] = []
         self.recipes: dict[str, Recipe] = {}
         self.opened: dict[str, Opened] = {}
+        self.texts = Texts(self.store)
         self._baselines: dict[str, Evaluation] = {}
+
+    def known_texts(self) -> Mapping[str, Mapping[str, str]]:
+        """The texts that mutants change, as far as any was asked for; see :class:`Texts`."""
+        return self.texts.known
 
     def _make_key(self, *parts: str) -> str:
         """Where the store has what belongs to this network here; ``parts`` say what else counts."""

@@ -14,11 +14,13 @@ import numpy as np
 
 from pytest_mutatenn.compiler.lower import NoSuchSite
 from pytest_mutatenn.compiler.mutant import Mutant
+from pytest_mutatenn.compiler.shown import Shown
 from pytest_mutatenn.devices.slots import DeviceError, Slot, clock_of
 from pytest_mutatenn.engine.executor import MutantRun, RunStats
 from pytest_mutatenn.engine.listing import list_mutants
 from pytest_mutatenn.engine.prepare import Prepared, Rejected, is_ours, last_line, prepare
 from pytest_mutatenn.engine.tensors import Activations
+from pytest_mutatenn.engine.texts import changes_of
 from pytest_mutatenn.engine.workshop import Workshop
 from pytest_mutatenn.errors import InternalError
 from pytest_mutatenn.model.shared import map_arrays
@@ -63,6 +65,14 @@ class Bench:
             return self.run(request, arrays, fds)
         if what == "list":
             return list_mutants(self.workshop, request), {}
+        if what == "derive":
+            from pytest_mutatenn.engine.deriving import derive
+
+            return derive(self.workshop, request)
+        if what == "export":
+            from pytest_mutatenn.engine.exporting import export
+
+            return export(self.workshop, request)
         raise InternalError(f"unknown request {what!r}")
 
     def prepare(self, text: str) -> Any:
@@ -71,14 +81,16 @@ class Bench:
         mutant = Mutant.parse(text)
         workshop = self.workshop
         before = asdict(workshop.counters)
+        shown: list[Shown] = []
         try:
-            self.mutant = prepare(workshop, mutant)
+            self.mutant = prepare(workshop, mutant, shown)
         except NoSuchSite as error:
             return {"status": "no_site", "reason": str(error)}
         except Rejected as error:
             return {
                 "status": "rejected",
                 "reason": str(error),
+                "change": changes_of(shown),
                 "seconds": time.perf_counter() - start,
             }
         self.everything = mutant.operator == "identity" or not workshop.order.incremental
@@ -88,6 +100,7 @@ class Bench:
             "before": self.mutant.before,
             "after": self.mutant.after,
             "undefined": self.mutant.undefined,
+            "change": changes_of(shown),
             "seconds": time.perf_counter() - start,
             "counters": {
                 name: count - before[name] for name, count in asdict(workshop.counters).items()

@@ -13,11 +13,13 @@ from pytest_mutatenn.compiler.digest import combine
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.engine.activations import choose_steps, layout
 from pytest_mutatenn.engine.base import ProcessEngine
+from pytest_mutatenn.engine.child import Child, Reply
 from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Job, Opened, Recipe, role_of
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.results import Results
 from pytest_mutatenn.engine.row import Kept, Row
-from pytest_mutatenn.engine.sandbox import Child, Zygote
+from pytest_mutatenn.engine.sandbox import Coming, Zygote
+from pytest_mutatenn.engine.texts import Change
 from pytest_mutatenn.engine.turns import turn
 from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedMemory
@@ -49,6 +51,8 @@ class Engine(ProcessEngine):
         run's. Without, every mutant is run whole, as proof that sparing changes nothing.
     compile_only
         Whether the device is not here: code is compiled for it, and nothing is run.
+    ahead
+        Whether a mutant may be made while the one before it is run and judged; a core is idle then.
     """
 
     disabled_passes: tuple[str, ...] = ()
@@ -56,11 +60,13 @@ class Engine(ProcessEngine):
     operator_files: tuple[Path, ...] = ()
     settings: tuple[tuple[str, str, str], ...] = ()
     compile_only: bool = False
+    ahead: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._zygote: Zygote | None = None
         self._turn: BaseFileLock | None = None
+        self._ahead: Row | None = None
         self._activations: dict[str, Kept] = {}
         self._sources = {file: digest_of_sources(file) for file in self.operator_files}
         self.key = self._make_key(
@@ -96,6 +102,7 @@ class Engine(ProcessEngine):
 
     def close(self) -> None:
         """End the processes; what is stored stays."""
+        self._drop_ahead()
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
@@ -109,9 +116,13 @@ class Engine(ProcessEngine):
 
         Without ``device`` it can only list mutants; ``fresh`` is of no other row's leavings.
         """
-        zygote = self.zygote()
         with self.turn() if device else contextlib.nullcontext():
-            return zygote.fork(self.limits.memory, mutant or "", device=device, fresh=fresh)
+            return self.coming(mutant, device=device, fresh=fresh).child()
+
+    def coming(self, mutant: str | None, *, device: bool = True, fresh: bool = False) -> Coming:
+        """As :meth:`fork`, and do not wait for it."""
+        memory = self.limits.memory
+        return self.zygote().fork(memory, mutant or "", device=device, fresh=fresh)
 
     def take_hold(self, row: Row) -> None:
         """Have other rows of this process give way, where the device has one user at a time."""
@@ -185,25 +196,63 @@ class Engine(ProcessEngine):
         self.store.put_json("lists", key, reply.value)
         return dict(reply.value)
 
-    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
-        """How this cell makes a mutant; made on the first call, unless the store knows."""
+    def recipe(self, mutant: str, child: Row | None = None, following: str | None = None) -> Recipe:
+        """How this cell makes a mutant; made on the first call, unless the store knows.
+
+        The mutant that is asked for next is then begun.
+        """
         found = self.recipes.get(mutant)
         if found is None:
-            key = combine(mutant, repr(self._makers(mutant)))
-            log = self.store.log("recipes", self.key)
-            stored = log.get(key) if self.incremental else None
-            if stored is not None:
-                found = Recipe(**{**stored, **{n: tuple(stored[n]) for n in ("before", "after")}})
-            else:
+            found = self._stored_recipe(mutant)
+            if found is None:
                 with contextlib.ExitStack() as stack:
                     row = child or stack.enter_context(contextlib.closing(Row(self, mutant)))
                     found = row.prepare()
                 # where the identity cannot be made, something is wrong here and now
                 sound = found.status == "prepared" or mutant != "identity"
                 if sound and not found.passing and self.incremental:
-                    log.put(key, asdict(found))
+                    self.store.log("recipes", self.key).put(self._recipe_key(mutant), asdict(found))
             self.recipes[mutant] = found
+        if following is not None and self.ahead:
+            self._begin(following)
         return found
+
+    def _stored_recipe(self, mutant: str) -> Recipe | None:
+        if not self.incremental:
+            return None
+        stored = self.store.log("recipes", self.key).get(self._recipe_key(mutant))
+        if stored is None or not all(self.texts.get(text) for text, _ in stored["change"]):
+            return None
+        return Recipe.read(stored)
+
+    def _recipe_key(self, mutant: str) -> str:
+        return combine(mutant, repr(self._makers(mutant)))
+
+    def _begin(self, mutant: str) -> None:
+        """Begin to make a mutant, unless it is stored, or its device has one row at a time."""
+        if not self.info["forks"] or (self._ahead is not None and self._ahead.mutant == mutant):
+            return
+        self._drop_ahead()
+        if mutant not in self.recipes and self._stored_recipe(mutant) is None:
+            self._ahead = Row(self, mutant)
+            self._ahead.begin()
+
+    def _drop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def row_of(self, mutant: str | None) -> Row:
+        """The child of a row; the one that was begun before, if that is its mutant's."""
+        row = self._ahead
+        if row is None or row.mutant != mutant:
+            return Row(self, mutant)
+        self._ahead = None
+        return row
+
+    def take_texts(self, told: Sequence[Mapping[str, Any]]) -> Change:
+        """Take the texts that a mutant of this cell changes; see :class:`Texts`."""
+        return self.texts.take(told, keep=self.incremental)
 
     def _makers(self, mutant: str) -> tuple[list[str], list[tuple[str, str, str]]]:
         """The files of the user's, and the parameters, that decide what this mutant is."""
@@ -211,6 +260,27 @@ class Engine(ProcessEngine):
         files = files_of(operators, self.operator_files)
         settings = sorted(setting for setting in self.settings if setting[0] in operators)
         return sorted(self._sources[file] for file in files), settings
+
+    def derive(self, mutant: str | None, kinds: Sequence[str]) -> Reply | Failure:
+        """Derive the IR and the code of a mutant, or of the baseline; nothing of it is run.
+
+        See :func:`pytest_mutatenn.engine.deriving.derive` for what goes in and comes out.
+        """
+        return self._derived({"do": "derive", "mutant": mutant, "kinds": list(kinds)})
+
+    def export(self, mutant: str) -> Reply | Failure:
+        """Give a mutant and the baseline as data that a script can run.
+
+        See :func:`pytest_mutatenn.engine.exporting.export` for what comes out.
+        """
+        return self._derived({"do": "export", "mutant": mutant})
+
+    def _derived(self, request: Mapping[str, Any]) -> Reply | Failure:
+        mutant = request["mutant"]
+        # of the baseline every kernel of the network, one after another
+        limit = self.limits.compile_timeout * (1 if mutant is not None else 10)
+        with contextlib.closing(self.fork(mutant, device=False)) as child:
+            return child.ask(request, seconds=limit)
 
     # -- runs ---------------------------------------------------------------------------------
 

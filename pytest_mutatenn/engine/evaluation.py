@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pytest_mutatenn.engine.texts import Change
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +122,8 @@ class Recipe:
     undefined
         Which access of its kernels is outside its buffer, if one is: what it reads there is not
         defined, and is NaN in this sandbox.
+    change
+        The texts that it changes here, and how; empty where it could not be made so far.
     seconds
         Time it took to make.
     passing
@@ -132,8 +136,15 @@ class Recipe:
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     undefined: str = ""
+    change: Change = ()
     seconds: float = 0.0
     passing: bool = False
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Recipe:
+        """Read one that has become JSON."""
+        sequences = {name: tuple(stored[name]) for name in ("before", "after", "change")}
+        return cls(**{**stored, **sequences})
 
 
 @dataclass(frozen=True)

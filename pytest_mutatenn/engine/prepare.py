@@ -19,6 +19,8 @@ from pytest_mutatenn.compiler.lower import (
 )
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.program import Leaves, Program, array_digest, digests_of
+from pytest_mutatenn.compiler.shown import Shown
+from pytest_mutatenn.compiler.weight_text import shown_parameters
 from pytest_mutatenn.compiler.weights import chosen_weights, with_weights
 from pytest_mutatenn.devices.slots import Refused
 from pytest_mutatenn.engine.loaded import Loaded
@@ -64,8 +66,37 @@ class Prepared:
     undefined: str = ""
 
 
-def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A mutant lowered, and no code of it generated yet.
+
+    Attributes
+    ----------
+    program
+        Its program.
+    lines
+        For every change its line before and after.
+    changes
+        What is to be changed in the program's kernels at the device stage.
+    """
+
+    program: Program
+    lines: list[Lines]
+    changes: OnDevice
+
+
+def prepare(workshop: Workshop, mutant: Mutant, shown: list[Shown] | None = None) -> Prepared:
     """Make a mutant: lower it and compile what is new of it.
+
+    Parameters
+    ----------
+    workshop
+        The cell.
+    mutant
+        The recipe.
+    shown
+        Where to put the texts that it changes, each as soon as it is known: also of what the
+        compiler then refuses. None prints none.
 
     Raises
     ------
@@ -76,19 +107,24 @@ def prepare(workshop: Workshop, mutant: Mutant) -> Prepared:
     MutatennError
         If there is no such operator.
     """
+    made = make(workshop, mutant, shown)
+    return _compiled(workshop, made.program, made.lines, made.changes)
+
+
+def make(workshop: Workshop, mutant: Mutant, shown: list[Shown] | None = None) -> Made:
+    """Lower a mutant; takes and raises what :func:`prepare` does."""
     if mutant.operator == "identity":
-        return _compiled(workshop, workshop.baseline.program, [("output", "identity")])
+        return Made(workshop.baseline.program, [("output", "identity")], {})
     if mutant.operator == "canary":
-        return _compiled(
-            workshop, _compiler(canary_program, workshop.lowering), [("output", "canary")]
-        )
+        program = _compiler(canary_program, workshop.lowering)
+        return Made(program, [("output", "canary")], {})
     parts = [(part, _operator(workshop, part)) for part in mutant.parts]
     program, lines = workshop.baseline.program, list[Lines]()
     if any(part.stage in ("graph", "kernel") for part, _ in parts):
-        program, lines = _compiler(mutant_program, workshop.lowering, parts)
-    changes = _device_changes(workshop, program, parts, lines)
-    program = _with_weights(workshop, program, parts, lines)
-    return _compiled(workshop, program, lines, changes)
+        program, lines = _compiler(mutant_program, workshop.lowering, parts, shown)
+    changes = _device_changes(workshop, program, parts, lines, shown)
+    program = _with_weights(workshop, program, parts, lines, shown)
+    return Made(program, lines, changes)
 
 
 def _operator(workshop: Workshop, mutant: Mutant) -> Operator:
@@ -99,7 +135,11 @@ def _operator(workshop: Workshop, mutant: Mutant) -> Operator:
 
 
 def _with_weights(
-    workshop: Workshop, program: Program, parts: list[Part], lines: list[Lines]
+    workshop: Workshop,
+    program: Program,
+    parts: list[Part],
+    lines: list[Lines],
+    shown: list[Shown] | None,
 ) -> Program:
     """The program with the parameters changed that the parts name."""
     changes = []
@@ -110,16 +150,23 @@ def _with_weights(
                 raise NoSuchSite("the network has no such parameter, or it would not change")
             changes += found
     lines += [change.lines() for change in changes]
+    if shown is not None:
+        shown += shown_parameters(changes)
     if not changes:
         return program
     return replace(program, params=with_weights(program.params, changes))
 
 
 def _device_changes(
-    workshop: Workshop, program: Program, parts: list[Part], lines: list[Lines]
+    workshop: Workshop,
+    program: Program,
+    parts: list[Part],
+    lines: list[Lines],
+    shown: list[Shown] | None,
 ) -> OnDevice:
     """What the parts change in the kernels of a program at the device stage."""
     by_kernel: OnDevice = {}
+    called: dict[str, str] = {}  # kernel that changes -> what ids call it
     of_device = [part for part in parts if part[0].stage == "device"]
     named = {kernel.name: kernel for kernel in workshop.device_kernels} if of_device else {}
     for mutant, op in of_device:
@@ -128,12 +175,18 @@ def _device_changes(
             kernels = _kernels_of(workshop, program, named[name])
             for number, change in enumerate(_offered(workshop, op, program, kernels), 1):
                 everything.append((name, number, kernels, change))
-        for _, _, kernels, change in choose(mutant, everything, lambda c: (c[0], c[1])):
+        for name, _, kernels, change in choose(mutant, everything, lambda c: (c[0], c[1])):
             lines.append(change.lines(workshop.device_stage(kernels[0], program).body))
             # the others have the first one's code, and variables of their own
             _, changes = by_kernel.setdefault(kernels[0], (kernels[0], []))
             changes.append(change)
             by_kernel.update(dict.fromkeys(kernels, (kernels[0], changes)))
+            called.setdefault(kernels[0], name)
+    if shown is not None:
+        for kernel, name in called.items():
+            before = workshop.device_stage(kernel, program)
+            after = _compiler(sites.apply, before, by_kernel[kernel][1])
+            shown.append(Shown.of("device", name, before, after))
     return by_kernel
 
 
@@ -161,9 +214,8 @@ def _compiled(
     workshop: Workshop,
     program: Program,
     lines: Sequence[Lines],
-    changes: OnDevice | None = None,
+    changes: OnDevice,
 ) -> Prepared:
-    changes = changes or {}
     compiled = {}
     for name, func in program.kernels.items():
         known = workshop.known_code(func) if name not in changes else None

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.engine import wire
+from pytest_mutatenn.engine.child import Reply, status_text, tail
 from pytest_mutatenn.engine.outcome import Failure, Outcome
-from pytest_mutatenn.engine.sandbox import Reply, status_text, tail
 from pytest_mutatenn.errors import InternalError, MutatennError
 
 if TYPE_CHECKING:

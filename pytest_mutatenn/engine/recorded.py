@@ -184,7 +184,7 @@ class RecordedEngine(BaseEngine):
             self.store.put_json("lists", key, found)
         return frozenset(found)
 
-    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
+    def recipe(self, mutant: str, child: Row | None = None, following: str | None = None) -> Recipe:
         """How the recorded cell made a mutant.
 
         Raises
@@ -195,7 +195,12 @@ class RecordedEngine(BaseEngine):
         found = self._there["recipes"].get(mutant)
         if found is None:
             raise NotRecorded(NOT_THERE)
-        return Recipe(**{**found, **{name: tuple(found[name]) for name in ("before", "after")}})
+        return Recipe.read(found)
+
+    def known_texts(self) -> Mapping[str, Mapping[str, str]]:
+        """The texts that the recorded mutants change."""
+        texts: Mapping[str, Mapping[str, str]] = self._there["texts"]
+        return texts
 
     # -- runs ---------------------------------------------------------------------------------
 

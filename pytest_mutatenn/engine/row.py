@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.engine.child import Child, Reply
 from pytest_mutatenn.engine.evaluation import Arrays, Evaluation, Recipe
 from pytest_mutatenn.engine.outcome import Failure, Outcome
-from pytest_mutatenn.engine.sandbox import Child, Reply
+from pytest_mutatenn.errors import InternalError, MutatennError
 from pytest_mutatenn.model.shared import SharedArrays, SharedMemory
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_mutatenn.engine.activations import Layout
     from pytest_mutatenn.engine.evaluate import Engine
+    from pytest_mutatenn.engine.sandbox import Coming
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +45,18 @@ class Row:
     """The child of one row: forked when first needed, ended with the row.
 
     With ``fresh`` it is a process that has served no other row.
+
+    Attributes
+    ----------
+    mutant
+        The mutant that it is of; None for the baseline.
     """
 
     def __init__(self, engine: Engine, mutant: str | None, *, fresh: bool = False) -> None:
         self._engine = engine
-        self._mutant = mutant
+        self.mutant = mutant
         self._child: Child | None = None
+        self._coming: Coming | None = None
         self._failure: Failure | None = None
         self._prepared = False
         self._fresh = fresh  # whether only a process will do that has served no other row
@@ -59,8 +68,21 @@ class Row:
             return self._failure
         if self._child is None:
             self._engine.take_hold(self)
-            self._child = self._engine.fork(self._mutant, fresh=self._fresh)
+            self._child = self._engine.fork(self.mutant, fresh=self._fresh)
         reply = self._child.ask(request, *args, **options)
+        if isinstance(reply, Failure):
+            self._failure = reply
+        return reply
+
+    def begin(self) -> None:
+        """Have the mutant made while something else is done; :meth:`prepare` then waits for it."""
+        self._coming = self._engine.coming(self.mutant)
+        self._coming.send({"do": "prepare", "mutant": self.mutant})
+
+    def _begun(self, coming: Coming, seconds: float) -> Reply | Failure:
+        self._coming = None
+        self._child = coming.child()
+        reply = self._child.answer(seconds)
         if isinstance(reply, Failure):
             self._failure = reply
         return reply
@@ -68,7 +90,10 @@ class Row:
     def prepare(self) -> Recipe:
         """Make the mutant; a compiler that dies or hangs has refused it."""
         limit = self._engine.limits.compile_timeout
-        reply = self._ask({"do": "prepare", "mutant": self._mutant}, seconds=limit)
+        if self._coming is not None:
+            reply = self._begun(self._coming, limit)
+        else:
+            reply = self._ask({"do": "prepare", "mutant": self.mutant}, seconds=limit)
         if isinstance(reply, Failure) and self._starts_over(reply):
             return self.prepare()
         if isinstance(reply, Failure):
@@ -82,6 +107,7 @@ class Row:
         self._engine.counters.add(value.pop("counters", {}))
         for name in ("before", "after"):
             value[name] = tuple(value.get(name, ()))
+        value["change"] = self._engine.take_texts(value.get("change", ()))
         return Recipe(**value)
 
     def _starts_over(self, failure: Failure) -> bool:
@@ -103,7 +129,7 @@ class Row:
         remote = self._engine.info["remote"]
         if failure.outcome is Outcome.TIMED_OUT:
             if remote:
-                self._engine.fork(self._mutant, fresh=True).close()
+                self._engine.fork(self.mutant, fresh=True).close()
             return False
         if not self._child.used and (self._again or not remote):
             return False
@@ -173,7 +199,7 @@ class Row:
             # other inputs get a child of their own: this answer says nothing of them
             again = self._starts_over(reply)
             self._forget()
-            failed = self.ensure_prepared() if again and self._mutant is not None else None
+            failed = self.ensure_prepared() if again and self.mutant is not None else None
             if again and failed is None:
                 return self.run(arrays, digest, samples, allowed, kept)
             return failed or reply
@@ -189,11 +215,15 @@ class Row:
             reply.arrays["latency"],
             value["infected"],
             value["seconds"],
-            value["step_seconds"] if self._mutant is None else (),
+            value["step_seconds"] if self.mutant is None else (),
         )
 
     def close(self, *, wait: bool = False) -> None:
         """End the child; with ``wait`` it is gone on return, and has nothing mapped."""
+        if self._coming is not None:
+            with contextlib.suppress(MutatennError, InternalError):
+                self._coming.child().close(kill=True)
+            self._coming = None
         if self._child is not None and self._child.alive:
             self._child.close(wait=wait)
         self._child = None

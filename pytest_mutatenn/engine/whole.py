@@ -77,7 +77,7 @@ class WholeEngine(ProcessEngine):
         """No mutants, and why."""
         return {"mutants": [], "absent": [], "without": NO_MUTANTS}
 
-    def recipe(self, mutant: str, child: Row | None = None) -> Recipe:
+    def recipe(self, mutant: str, child: Row | None = None, following: str | None = None) -> Recipe:
         """No mutant is made here: nothing collects a row that would ask."""
         raise InternalError(f"{self.cell.id} was asked for {mutant}: {NO_MUTANTS}")
 

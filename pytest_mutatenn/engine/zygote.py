@@ -140,6 +140,7 @@ def _load(sock: socket.socket) -> Workshop | None:
             "target": str(workshop.target),
             "exclusive": workshop.device.exclusive,
             "remote": is_remote(workshop.order.device),
+            "forks": workshop.device.forks or only,
             "refused": refused,
             "inputs": [asdict(spec) for spec in workshop.model.inputs],
             "outputs": [asdict(spec) for spec in workshop.model.outputs],

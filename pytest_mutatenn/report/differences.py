@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
@@ -22,6 +22,9 @@ NOTHING: Mapping[str, Any] = {
     "not_compared": {},
 }
 """The part of the report where nothing was compared."""
+
+NOT_STORED = "nothing is stored (--mutatenn-no-incremental)"
+"""Why a mutant that ran on all inputs is not compared."""
 
 _SHOWN = 10
 _SHOWN_OF_MUTANTS = 5
@@ -99,32 +102,54 @@ def _answers(
     mutant: Mapping[str, Any], baselines: Mapping[str, str], not_compared: Counter[str]
 ) -> dict[str, str]:
     """Cell -> where a mutant's answers to all inputs lie; counts the pairs that lack them."""
-    keys: dict[str, str] = {}
+    keys = {
+        cell: baselines.get(cell)
+        if there["verdict"] == Verdict.EQUIVALENT.name
+        else there["evaluation"]
+        for cell, there in mutant["cells"].items()
+    }
+    stored = {cell: key for cell, key in keys.items() if key}
+    known = comparable(mutant, not_compared, stored=stored)
+    return {cell: key for cell, key in stored.items() if cell in known}
+
+
+def comparable(
+    mutant: Mapping[str, Any], not_compared: Counter[str], *, stored: Container[str]
+) -> set[str]:
+    """Give the cells in which a mutant's answers to all inputs are known, if cells can be compared.
+
+    Parameters
+    ----------
+    mutant
+        As it stands in the report.
+    not_compared
+        Reason -> how many pairs of cells cannot be compared: those of this mutant are added.
+    stored
+        The cells whose answers are stored, if they are known.
+    """
+    known = set()
     why: dict[str, str] = {}
     for cell, there in mutant["cells"].items():
         verdict = Verdict[there["verdict"]]
-        if verdict is Verdict.EQUIVALENT and cell in baselines:
-            keys[cell] = baselines[cell]
-        elif there["propagated"] is not None and there["evaluation"]:
-            keys[cell] = there["evaluation"]
+        ran = there["propagated"] is not None or verdict is Verdict.EQUIVALENT
+        if ran and cell in stored:
+            known.add(cell)
         elif verdict.scored:
             why[cell] = _missing(verdict, there)
-    ran = sorted({*keys, *why})
-    for a, b in itertools.combinations(ran, 2):
+    for a, b in itertools.combinations(sorted({*known, *why}), 2):
         reason = why.get(a) or why.get(b)
         if reason:
             not_compared[reason] += 1
     # where it is the baseline's code in every cell there is nothing to see
-    return (
-        keys if any(there["propagated"] is not None for there in mutant["cells"].values()) else {}
-    )
+    shown = any(there["propagated"] is not None for there in mutant["cells"].values())
+    return known if shown else set()
 
 
 def _missing(verdict: Verdict, there: Mapping[str, Any]) -> str:
     if verdict in (Verdict.CRASHED, Verdict.TIMEOUT):
         return "gave no answer in a cell"
     if there["propagated"] is not None:
-        return "nothing is stored (--mutatenn-no-incremental)"
+        return NOT_STORED
     return "killed before all inputs were run (see --mutatenn-differential)"
 
 

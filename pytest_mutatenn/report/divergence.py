@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,27 @@ def divergent_of(record: Mapping[str, Any], store: Store | None) -> list[dict[st
                 "between": _between(comparers.get(mutant["model"]), *both.values()),
             }
         )
+    return found
+
+
+def between_others(record: Mapping[str, Any], store: Store) -> list[dict[str, Any]]:
+    """How far cells that disagree are from each other, beside the two that were chosen.
+
+    Of the part of a run this is kept for the whole, where a mutant may turn out to have another's
+    code in one of the two, and others are set against each other.
+    """
+    comparers = {model["id"]: comparer_of(model, store) for model in record["models"]}
+    mutants = {(m["model"], m["id"]): m["cells"] for m in record["mutants"]}
+    found = []
+    for entry in record["divergent"]:
+        cells = mutants[entry["model"], entry["mutant"]]
+        for a, b in itertools.permutations(entry["verdicts"], 2):
+            verdicts = [Verdict[cells[cell]["alone"]] for cell in (a, b)]
+            as_chosen = verdicts[0].detected and verdicts[0] is not verdicts[1]
+            if as_chosen and [a, b] != entry["cells"]:
+                between = _between(comparers[entry["model"]], cells[a], cells[b])
+                of = {"model": entry["model"], "mutant": entry["mutant"], "cells": [a, b]}
+                found.append({**of, "between": between})
     return found
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-Named = Sequence[tuple[str, Mapping[str, Any]]]
-"""Reports, with what to call them in messages."""
+from pytest_mutatenn.report.shards import Named, incomplete, shards_of
 
 _SHOWN = 3
 _VERSIONS = {"version": "pytest-mutatenn", "tvm": "apache-tvm"}
@@ -27,7 +26,30 @@ def mismatches(named: Named) -> list[str]:
     for a, b in itertools.combinations(named, 2):
         for check in (_same_run, _versions, _options, _models, _tests, _cells, _mutants, _results):
             found += check(a, b)
+    return list(dict.fromkeys([*found, *incomplete(named)]))
+
+
+def setups(named: Named) -> list[str]:
+    """Say, in sentences, what reports were made with or of that differs, whatever came out of it.
+
+    Two by two they are asked for the versions, options, networks, inputs, tests and cells.
+    """
+    found = []
+    for a, b in itertools.combinations(named, 2):
+        for check in (_versions, _options, _chosen, _models, _tests, _same_cells, _cells):
+            found += check(a, b)
     return list(dict.fromkeys(found))
+
+
+def _chosen(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
+    ours, theirs = (record["run"]["options"].get(_CHOSEN) for _, record in (a, b))
+    option = f"--mutatenn-{_CHOSEN}"
+    return [_values(option, a[0], b[0], ours, theirs)] if ours != theirs else []
+
+
+def _same_cells(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
+    ours, theirs = ({plan["cell"] for plan in record["plans"]} for _, record in (a, b))
+    return _only("the cell", a, b, ours, theirs)
 
 
 def _same_run(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
@@ -110,13 +132,14 @@ def _mutants(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
 def _comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Whether both should have the same mutants at the stages that no lowering touches.
 
-    Where they share a cell, they may have shared out its mutants; a sample is drawn from all
-    mutants of a cell, and so differs from cell to cell.
+    Where they share a cell, or are shards, they may have shared out its mutants; a sample is drawn
+    from all mutants of a cell, and so differs from cell to cell.
     """
     shared = {p["cell"] for p in a["plans"]} & {p["cell"] for p in b["plans"]}
     options = a["run"]["options"], b["run"]["options"]
     chosen = any(one.get(_CHOSEN) or one.get("sample") for one in options)
-    return not shared and not chosen
+    shards = any(list(shards_of(one)) for one in (a, b))
+    return not shared and not chosen and not shards
 
 
 def _results(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:

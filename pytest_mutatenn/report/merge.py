@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_mutatenn.analysis.differential import compare_best
 from pytest_mutatenn.analysis.verdict import Verdict
-from pytest_mutatenn.report.differences import without_keys
+from pytest_mutatenn.report.differences import NOT_STORED, comparable, without_keys
 from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.duplicates import judge_anew
+from pytest_mutatenn.report.kept import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
 from pytest_mutatenn.report.margins import margins_of
-from pytest_mutatenn.report.matching import Named, mismatches
+from pytest_mutatenn.report.matching import mismatches
 from pytest_mutatenn.report.noise import merge_noise
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
+from pytest_mutatenn.report.shards import Named, shards_of
+from pytest_mutatenn.report.sources import merged_sources
 
 Records = Sequence[Mapping[str, Any]]
 
+_LEFT_OUT = ("sampled_out", "not_selected", "other_shards")
 _APART = "cells of different runs: reports have no scores of mutants"
 
 
@@ -54,8 +60,11 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
             lambda entry: entry["outcome"] in ("skipped", "compiled"),
         ),
         "checks": _union(records, "checks", ("model", "cell", "id")),
+        "tests": _union(records, "tests", ("test",)),
         "plans": plans,
+        "operators": _union(records, "operators", ("id",)),
         "mutants": mutants,
+        "sources": merged_sources(records),
         "divergent": [],
         "differential": {},
         "latency": _latency(records),
@@ -64,8 +73,9 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
         "absent": _union(records, "absent", ("model", "cell", "stage", "operator")),
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": sorted({text for r in records for text in r["warnings"]}),
-        "counters": _sums(r["counters"] for r in records),
+        "artefacts": common_artefacts(records),
     }
     record["divergent"] = _divergent(records, record)
     record["differential"] = _differential(records, record)
@@ -77,17 +87,36 @@ def _run(records: Records) -> dict[str, Any]:
     runs = [run for r in records for run in r["run"].get("runs", [r["run"]])]
     runs.sort(key=lambda run: json.dumps(run, sort_keys=True))
     found: dict[str, Any] = {}
-    for name in ("version", "tvm", "python", "host", "seed", "options"):
+    for name in ("version", "tvm", "python", "host", "seed", "root"):
         values = [run[name] for run in runs]
         found[name] = values[0] if all(value == values[0] for value in values) else None
     return {
         **found,
+        "options": _options([run["options"] for run in runs]),
         "started": min(run["started"] for run in runs),
         "seconds": round(sum(run["seconds"] for run in runs), 3),
         "argv": [],
         "workers": sum(run["workers"] for run in runs),
+        "counters": _sums(run["counters"] for run in runs),
+        "shard": None,
         "runs": runs,
     }
+
+
+def _options(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Options that all runs had in common, the mutants that any was asked for, and any sample."""
+    found: dict[str, Any] = {}
+    for name in sorted({name for options in told for name in options}):
+        values = [options.get(name) for options in told]
+        found[name] = values[0] if all(value == values[0] for value in values) else None
+        if name == "mutants" and found[name] is None:
+            # a run that was asked for none had them all
+            found[name] = (
+                sorted({text for value in values for text in value or ()}) if all(values) else []
+            )
+        if name == "sample":
+            found[name] = next((value for value in values if value), None)
+    return found
 
 
 def _union(
@@ -133,14 +162,18 @@ def _plans(records: Records) -> list[dict[str, Any]]:
     for (model, cell), plans in sorted(found.items()):
         count = len(ran.get((model, cell), ()))
         sampled_out = min(plan["sampled_out"] for plan in plans)
-        everything = max(p["mutants"] + p["sampled_out"] + p["not_selected"] for p in plans)
+        everything = max(p["mutants"] + sum(p[name] for name in _LEFT_OUT) for p in plans)
+        # of shards, what is in none of these
+        parts = [p["mutants"] + p["other_shards"] for p in plans if p["other_shards"]]
+        other_shards = max(0, max(parts, default=count) - count)
         merged.append(
             {
                 "model": model,
                 "cell": cell,
                 "mutants": count,
                 "sampled_out": sampled_out,
-                "not_selected": max(0, everything - count - sampled_out),
+                "not_selected": max(0, everything - count - sampled_out - other_shards),
+                "other_shards": other_shards,
             }
         )
     return merged
@@ -158,6 +191,7 @@ def _mutants(records: Records, plans: Iterable[Mapping[str, Any]]) -> list[dict[
                     known[part][name] = _better(known[part].get(name), there)
     cells = [(plan["model"], plan["cell"]) for plan in plans]
     sampled = any(record["run"]["options"].get("sample") for record in records)
+    judge_anew(found.values(), lambda: absent_here(sampled_out=False))
     for (model, _), mutant in found.items():
         if "device" not in mutant["stage"].split("+"):
             for of, cell in cells:
@@ -181,10 +215,10 @@ def _better(known: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[s
 
 def _divergent(records: Records, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Explain the divergent mutants; what a run knows of outputs it has compared is kept."""
+    spare = [entry for one in records for shard in shards_of(one) for entry in shard["between"]]
     known = {
         (entry["model"], entry["mutant"], *entry["cells"]): entry["between"]
-        for one in records
-        for entry in one["divergent"]
+        for entry in [*spare, *(entry for one in records for entry in one["divergent"])]
         if entry["between"] is not None
     }
     found = divergent_of(record, None)
@@ -194,7 +228,8 @@ def _divergent(records: Records, record: Mapping[str, Any]) -> list[dict[str, An
 
 
 def _differential(records: Records, record: Mapping[str, Any]) -> dict[str, Any]:
-    parts = [one["differential"] for one in records]
+    final = {(mutant["model"], mutant["id"]): mutant for mutant in record["mutants"]}
+    parts = [_of_duplicates_no_more(one, final) for one in records]
     cells = _union(parts, "cells", ("model", "cell"))
     baseline = _union(parts, "baseline", ("model", "a", "b"))
     there = {(entry["model"], entry["a"], entry["b"]) for entry in baseline}
@@ -216,6 +251,35 @@ def _differential(records: Records, record: Mapping[str, Any]) -> dict[str, Any]
         "baseline": sorted(baseline, key=lambda e: (e["model"], e["a"], e["b"])),
         "mutants": _union(parts, "mutants", ("model", "mutant", "a", "b")),
         "not_compared": dict(sorted(not_compared.items())),
+    }
+
+
+def _of_duplicates_no_more(
+    one: Mapping[str, Any], final: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The comparisons of a report, but for mutants that have been found duplicates since."""
+    part = one["differential"]
+    nothing = NOT_STORED in part["not_compared"]
+    less, more = Counter[str](), Counter[str]()
+    kept = {}
+    for mutant in one["mutants"]:
+        key = mutant["model"], mutant["id"]
+        here = [cell for cell, there in mutant["cells"].items() if there["planned"]]
+        now = {**mutant, "cells": {cell: final[key]["cells"][cell] for cell in here}}
+        stored = () if nothing else mutant["cells"]
+        comparable(mutant, less, stored=stored)
+        kept[key] = comparable(now, more, stored=stored)
+    counts = Counter(part["not_compared"])
+    counts.update(more)
+    counts.subtract(less)
+    return {
+        **part,
+        "mutants": [
+            entry
+            for entry in part["mutants"]
+            if {entry["a"], entry["b"]} <= kept[entry["model"], entry["mutant"]]
+        ],
+        "not_compared": {reason: count for reason, count in counts.items() if count > 0},
     }
 
 

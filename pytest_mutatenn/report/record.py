@@ -10,12 +10,15 @@ from pytest_mutatenn.analysis.verdict import Judgement, Verdict
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.report.differences import NOTHING
 from pytest_mutatenn.report.divergence import divergent_of
+from pytest_mutatenn.report.duplicates import accepted_one, counts, same_code_as
 from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
 from pytest_mutatenn.report.margins import Margins, margins_of, of_baseline
+from pytest_mutatenn.report.marking import tests_of
 from pytest_mutatenn.report.noise import doubtful, noise_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
+from pytest_mutatenn.report.sources import sources_of
 
 SCHEMA = "mutatenn/1"
 FIELDS = (
@@ -25,8 +28,11 @@ FIELDS = (
     "cells",
     "baseline",
     "checks",
+    "tests",
     "plans",
+    "operators",
     "mutants",
+    "sources",
     "divergent",
     "differential",
     "latency",
@@ -35,8 +41,9 @@ FIELDS = (
     "absent",
     "score",
     "excluded",
+    "gates",
     "warnings",
-    "counters",
+    "artefacts",
 )
 """What a report has."""
 
@@ -52,6 +59,8 @@ _STATS = (
     "tau_mean",
     "code_digest",
     "undefined",
+    "change",
+    "inputs",
     "evaluation",
     "output_difference",
 )
@@ -61,9 +70,12 @@ _SHOWN = (
     "top1_changed",
     "nonfinite",
     "tau_mean",
+    "inputs",
     "evaluation",
     "output_difference",
 )
+_NOWHERE: Mapping[str, Any] = {"before": "", "after": "", "index": None}
+"""What a cell says of a mutant that it has not."""
 
 
 @dataclass
@@ -80,18 +92,24 @@ class Gathered:
         (model id, cell id) -> the cell's plan.
     cells
         Cell id -> its description.
+    tests
+        Test -> where it stands.
     counters
         Work done and spared.
     mixed
         In which processes that took part differ, where they should be the same.
+    sources
+        Id -> a text that mutants change.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def build_record(
@@ -110,7 +128,7 @@ def build_record(
     gathered
         What happened.
     run
-        The part ``run``.
+        The part ``run``, without its counters.
     full_matrix
         Whether every test was to run on every mutant.
     sampled
@@ -126,13 +144,16 @@ def build_record(
     plans = _plans(gathered)
     record: dict[str, Any] = {
         "schema": SCHEMA,
-        "run": dict(run),
+        "run": {**run, "counters": dict(sorted(gathered.counters.items()))},
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
         "checks": _checks(judge),
+        "tests": tests_of(everything, gathered.tests),
         "plans": plans,
+        "operators": _operators(gathered),
         "mutants": mutants,
+        "sources": sources_of(mutants, gathered.sources),
         "divergent": [],
         "differential": {**NOTHING},
         "latency": latency_of(everything, latency_off),
@@ -141,8 +162,9 @@ def build_record(
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": _warnings(gathered),
-        "counters": dict(sorted(gathered.counters.items())),
+        "artefacts": {"folder": None, "kept": []},
     }
     record["warnings"] += doubtful(record)
     return {**record, "divergent": divergent_of(record, None)}
@@ -192,9 +214,24 @@ def _plans(gathered: Gathered) -> list[dict[str, Any]]:
             "mutants": len(plan["mutants"]),
             "sampled_out": len(plan["sampled_out"]),
             "not_selected": len(plan["not_selected"]),
+            "other_shards": len(plan["elsewhere"]),
         }
         for (model, cell), plan in sorted(gathered.plans.items())
     ]
+
+
+def _operators(gathered: Gathered) -> list[dict[str, Any]]:
+    """What the operators of the mutants do."""
+    found = {
+        entry["operator"]: {
+            "id": entry["operator"],
+            "category": entry["category"],
+            "summary": entry["summary"],
+        }
+        for plan in gathered.plans.values()
+        for entry in plan["mutants"]
+    }
+    return [found[name] for name in sorted(found)]
 
 
 def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
@@ -216,6 +253,7 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
                 )
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
+            record["cells"][cell]["accepted"] = entry["id"] in plan["accepted"]
             measured = margins.of_mutant(model, cell, judgement, group)
             record["cells"][cell]["margins"] = measured
             ids[model, entry["name"]] = entry["id"]
@@ -262,6 +300,9 @@ def _columns(
             judgement = _first_of_its_code(judgement, mutant, rows, by_code)
         there = alone[model, mutant]
         found[group] = column(there, cells, judgement, full_matrix=judge.full_matrix)
+        # where it does not count, its rows may have been spared
+        code = _code_of(rows or ()) if counts(found[group]["verdict"]) else None
+        found[group]["code_digest"] = code
     return found
 
 
@@ -273,7 +314,7 @@ def _accepted_code(judge: Judge, model: str, cell: str, plan: Mapping[str, Any])
             for row in judge.all_rows(model, cell, entry["id"]):
                 code = (row.get("stats") or {}).get("code_digest")
                 if code:
-                    found[code] = f"{entry['name']}, which is accepted"
+                    found[code] = accepted_one(entry["name"])
     return found
 
 
@@ -281,16 +322,18 @@ def _first_of_its_code(
     judgement: Judgement, mutant: str, rows: Iterable[Mapping[str, Any]], by_code: dict[str, str]
 ) -> Judgement:
     """Of the mutants with the same code the first in the plan stands for all."""
-    if not (judgement.verdict.scored or judgement.verdict is Verdict.DUPLICATE):
-        return judgement
-    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
-    code = next((digest for digest in found if digest), None)
-    if not code:
+    code = _code_of(rows)
+    if not counts(judgement.verdict.name) or not code:
         return judgement
     first = by_code.setdefault(code, mutant)
     if first == mutant:
         return judgement
-    return Judgement(Verdict.DUPLICATE, f"the same code as {first}")
+    return Judgement(Verdict.DUPLICATE, same_code_as(first))
+
+
+def _code_of(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    found = ((row.get("stats") or {}).get("code_digest") for row in rows)
+    return next((digest for digest in found if digest), None)
 
 
 def _described(model: str, entry: Mapping[str, Any], gathered: Gathered) -> dict[str, Any]:
@@ -331,6 +374,8 @@ def _cell(
         "verdict": judgement.verdict.name,
         "alone": judgement.verdict.name,
         "planned": True,
+        "index": entry["index"],
+        "accepted": False,
         "reason": judgement.reason,
         "killed_by": sorted(judgement.killed_by),
         "survived": sorted(judgement.survived),
@@ -341,6 +386,8 @@ def _cell(
         "deciding": _deciding(judgement, rows),
         "indistinguishable": None,
         "margins": [],
+        "code": None,
+        "artefacts": [],
     }
 
 
@@ -375,12 +422,12 @@ def absent_here(*, sampled_out: bool | None, without: str = "") -> dict[str, Any
         here = "sampled out in this cell"
         reason = here if sampled_out else f"{here}, or its lowering has no such site"
     empty = Judgement(Verdict.SKIPPED, reason)
-    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+    return {**_cell(empty, [], _NOWHERE), "planned": False}
 
 
 def _no_device(reason: str) -> dict[str, Any]:
     empty = Judgement(Verdict.SKIPPED, f"no such device: {reason}")
-    return {**_cell(empty, [], {"before": "", "after": ""}), "planned": False}
+    return {**_cell(empty, [], _NOWHERE), "planned": False}
 
 
 def _absent(gathered: Gathered) -> list[dict[str, Any]]:
@@ -403,4 +450,4 @@ def _warnings(gathered: Gathered) -> list[str]:
         for entry, covers in sorted(met.items())
         if not covers
     ]
-    return stale + sorted(set(gathered.mixed))
+    return sorted({*stale, *gathered.mixed})

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_mutatenn.subject import Subject
 
 _INFO = ("digest", "fingerprint", "target", "inputs", "outputs", "layers")
+_OF_RUN = ("name", "index")  # of a listed mutant: what another run may have otherwise
 
 
 def describe_cell(
@@ -50,8 +51,9 @@ def describe_cell(
             "shapes": {name: list(shape) for name, shape in subject.shapes.items()},
         },
         "info": {name: engine.info[name] for name in _INFO},
-        "mutants": [{k: v for k, v in entry.items() if k != "name"} for entry in entries],
+        "mutants": [{k: v for k, v in entry.items() if k not in _OF_RUN} for entry in entries],
         "recipes": {mutant: asdict(recipe) for mutant, recipe in engine.recipes.items()},
+        "texts": {key: dict(text) for key, text in engine.known_texts().items()},
         "opened": {key: asdict(opened) for key, opened in engine.opened.items()},
     }
 
@@ -88,7 +90,7 @@ def write(
         datasets |= process["datasets"]
         for one in process["cells"]:
             known = cells.setdefault((one["model"]["id"], one["id"]), {**one})
-            for part in ("recipes", "opened"):
+            for part in ("recipes", "texts", "opened"):
                 known[part] = {**known[part], **one[part]}
             known["mutants"] = known["mutants"] or one["mutants"]
     ordered = [cells[key] for key in sorted(cells)]

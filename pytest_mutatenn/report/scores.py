@@ -80,6 +80,6 @@ def excluded_of(
         for there in mutant["cells"].values():
             if there["verdict"] in counts:
                 counts[there["verdict"]] += 1
-    for name in ("sampled_out", "not_selected"):
+    for name in ("sampled_out", "not_selected", "other_shards"):
         counts[name] = sum(plan[name] for plan in plans)
     return counts

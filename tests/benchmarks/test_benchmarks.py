@@ -51,7 +51,7 @@ def a_run(seconds, **verdicts):
         }
         for name, verdict in verdicts.items()
     ]
-    return Run(seconds, "", {"mutants": mutants, "counters": {}})
+    return Run(seconds, "", {"mutants": mutants, "run": {"counters": {}}})
 
 
 class TestArguments:

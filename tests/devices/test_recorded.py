@@ -70,7 +70,7 @@ def test_a_recording_gives_the_verdicts_of_the_run(recorded, tmp_path, monkeypat
     assert here(result.report, cell) == here(recorded.recorded)
     assert {"KILLED", "SURVIVED"} <= {found[0] for found in here(result.report, cell).values()}
     assert result.report["checks"][0]["verdict"] == "KILLED"
-    assert result.report["counters"]["evaluations_run"] == 0
+    assert result.report["run"]["counters"]["evaluations_run"] == 0
     assert not result.report["warnings"]
     (there,) = [c for c in result.report["cells"] if c["id"] == cell]
     assert there["target"].startswith("recorded ")

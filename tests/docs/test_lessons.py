@@ -131,7 +131,7 @@ def test_the_report_has_the_fields_of_the_readme(lesson):
         "`mutants`": mutant,
         "a mutant's `cells`": there,
         "`excluded`": report["excluded"],
-        "`counters`": report["counters"],
+        "a run's `counters`": report["run"]["counters"],
         "`plans`": report["plans"][0],
         "`differential`": report["differential"],
         "`latency`": report["latency"],

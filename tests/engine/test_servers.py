@@ -13,11 +13,11 @@ from opencl_here import needs_opencl
 from processes import sandboxes
 
 from pytest_mutatenn.engine.cell import Cell
+from pytest_mutatenn.engine.child import Child
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Limits
 from pytest_mutatenn.engine.outcome import Failure, Outcome
 from pytest_mutatenn.engine.row import Row
-from pytest_mutatenn.engine.sandbox import Child
 from pytest_mutatenn.engine.serving import Check
 from pytest_mutatenn.engine.store import Store
 from pytest_mutatenn.engine.turns import turn

@@ -64,7 +64,7 @@ def test_what_only_the_comparison_kills_is_killed_in_both_cells(comparing):
     (baseline,) = [e for e in result.report["baseline"] if e["cell"] == PAIR]
     assert baseline["outcome"] == "passed"
     # again: all is in the store
-    counters = comparing.run(FEW, TWO).report["counters"]
+    counters = comparing.run(FEW, TWO).report["run"]["counters"]
     assert (counters["evaluations_run"], counters["kernels_compiled"]) == (0, 0)
     assert counters["evaluations_reused"] > 0
 

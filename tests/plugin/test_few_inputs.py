@@ -70,12 +70,12 @@ def test_fewer_inputs_give_the_same_verdicts_and_are_not_run_again(project, stor
     again = project.run(*OPERATORS, ONE_TEST).report
 
     assert judged(first) == judged(whole)
-    assert whole["counters"]["inputs_spared"] == 0
-    assert first["counters"]["inputs_spared"] > 0
+    assert whole["run"]["counters"]["inputs_spared"] == 0
+    assert first["run"]["counters"]["inputs_spared"] > 0
     ran = sum(m["cells"]["llvm-O2"]["inputs_run"] or 0 for m in first["mutants"])
-    assert first["counters"]["inputs_run"] >= ran
-    assert again["counters"]["inputs_run"] == 0
-    assert again["counters"]["evaluations_run"] == 0
+    assert first["run"]["counters"]["inputs_run"] >= ran
+    assert again["run"]["counters"]["inputs_run"] == 0
+    assert again["run"]["counters"]["evaluations_run"] == 0
     assert stable(again) == stable(first)
     early = 0
     for mutant in first["mutants"]:
@@ -98,7 +98,7 @@ def test_fewer_inputs_give_the_same_verdicts_and_are_not_run_again(project, stor
     project.cache = store_folder
     whole = project.write(test_it=plain(0.3)).run(*OPERATORS, ONE_TEST).report
     assert judged(weaker) == judged(whole)
-    assert 0 < weaker["counters"]["inputs_run"] < first["counters"]["inputs_run"]
+    assert 0 < weaker["run"]["counters"]["inputs_run"] < first["run"]["counters"]["inputs_run"]
 
 
 LAZY = """

@@ -32,7 +32,7 @@ def test_verdicts_and_killers_are_the_same(project):
     assert cells(whole) == cells(spared)
     verdicts = {there[0] for there in cells(whole).values()}
     assert {"KILLED", "SURVIVED", "EQUIVALENT", "DUPLICATE"} <= verdicts
-    counters = whole["counters"]
+    counters = whole["run"]["counters"]
     assert counters["steps_reused"] == 0
     assert counters["evaluations_reused"] == 0
     assert counters["inputs_spared"] == 0

@@ -51,22 +51,22 @@ def test_the_result_of_another_value_is_not_reused(exact):
     other = exact.run(SCALE, "--mutatenn-parameter=scale_channel.factor=3.5")
     back = exact.run(SCALE, "--mutatenn-parameter=scale_channel.factor=3")
 
-    assert warm.report["counters"]["evaluations_run"] == 0
+    assert warm.report["run"]["counters"]["evaluations_run"] == 0
     # the mutants, and what of the checks is not stored yet
-    assert other.report["counters"]["evaluations_run"] >= 2
+    assert other.report["run"]["counters"]["evaluations_run"] >= 2
     codes = [
         [mutant["cells"]["llvm-O2"]["tau_mean"] for mutant in run.report["mutants"]]
         for run in (warm, back)
     ]
     assert codes[0] == codes[1]
-    assert back.report["counters"]["evaluations_run"] == 0
+    assert back.report["run"]["counters"]["evaluations_run"] == 0
     assert afters(back) == afters(warm) != afters(other)
 
 
 def test_another_operators_value_changes_nothing(exact):
     exact.run(SCALE)
     again = exact.run(SCALE, "--mutatenn-parameter=gaussian_noise.strength=0.3")
-    assert again.report["counters"]["evaluations_run"] == 0
+    assert again.report["run"]["counters"]["evaluations_run"] == 0
     assert values(again) == [{"factor": -1.0}] * 2
 
 

@@ -42,7 +42,7 @@ def test_pairs_of_every_stage_run_to_verdicts(suite):
     # a second run makes the same of it, and runs nothing
     again = suite.run(*args)
     assert stable(again.report) == stable(result.report)
-    assert again.report["counters"]["evaluations_run"] == 0
+    assert again.report["run"]["counters"]["evaluations_run"] == 0
 
 
 def test_sites_of_one_operator_run_to_verdicts(suite):

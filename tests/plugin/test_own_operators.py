@@ -74,8 +74,8 @@ def test_an_installed_operator_runs_and_a_changed_file_makes_its_mutants_anew(in
         for mutant in result.report["mutants"]:
             before, after = (float(mutant[k].split()[2]) for k in ("before", "after"))
             assert after == pytest.approx(factor * before)
-    assert warm.report["counters"]["evaluations_run"] == 0
-    assert changed.report["counters"]["evaluations_run"] > 0
+    assert warm.report["run"]["counters"]["evaluations_run"] == 0
+    assert changed.report["run"]["counters"]["evaluations_run"] > 0
 
 
 def test_two_workers_know_it_too(installed):

@@ -126,7 +126,7 @@ def test_the_same_command_again_ends_with_the_same_report(how, held, whole, tmp_
     # what was done was not done again
     later = evaluations(cache)
     assert {name: later[name] for name in done} == done
-    assert second["counters"]["evaluations_run"] == len(later) - len(done) > 0
+    assert second["run"]["counters"]["evaluations_run"] == len(later) - len(done) > 0
     assert list((cache / "tmp").iterdir()) == []
 
 

@@ -272,7 +272,7 @@ def test_shapes(model):
     result.stdout.fnmatch_lines(["*baseline? PASSED*", "*relu_to_sigmoid@clip#1? SURVIVED*"])
     again = project.run("--mutatenn-mutants=graph.relu_to_sigmoid@*")
     assert stable(again.report) == stable(result.report)
-    assert again.report["counters"]["evaluations_run"] == 0
+    assert again.report["run"]["counters"]["evaluations_run"] == 0
 
 
 def test_markers_merge_from_module_class_and_function(project):

@@ -22,7 +22,7 @@ def scaled(bias):
 
 
 def counters(result):
-    found = result.report["counters"]
+    found = result.report["run"]["counters"]
     assert found["steps_run"] > 0 or found["evaluations_run"] == 0
     return found
 
@@ -52,7 +52,7 @@ def test_a_second_run_executes_nothing_and_starts_no_process(warm, monkeypatch):
     monkeypatch.setattr("pytest_mutatenn.engine.evaluate.Zygote", started)
     result = warm.run(*RUN)
     assert nothing_ran(result)
-    assert result.report["counters"]["evaluations_reused"] > 0
+    assert result.report["run"]["counters"]["evaluations_reused"] > 0
     assert result.report["score"]["overall"]["detected"] > 0
 
 

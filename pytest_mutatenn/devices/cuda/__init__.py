@@ -16,6 +16,7 @@ from pytest_mutatenn.devices.cuda.nvrtc import (
     find_nvrtc,
 )
 from pytest_mutatenn.devices.cuda.probe import Found, found
+from pytest_mutatenn.devices.emitted import from_split
 from pytest_mutatenn.devices.plan import Launch, Plan, read_plan
 from pytest_mutatenn.devices.slots import DeviceError, Memory, Refused
 from pytest_mutatenn.devices.specs import pieces
@@ -181,6 +182,19 @@ class Device:
         code = plan.with_source(source)
         cubin = compile_cuda(source, str(target.attrs["arch"]), options) if source else b""
         return code, len(code).to_bytes(_SIZE, "little") + code + cubin
+
+    def emitted(self, func: PrimFunc, target: Target) -> dict[str, str]:
+        """CUDA C++, and what the host does to run it."""
+        from pytest_mutatenn.devices.cuda.source import device_source
+
+        host, printed = from_split(func, target)
+        source = device_source(printed) if "__global__" in printed else ""
+        return {".cu": source, ".host.py": host}
+
+    def binary(self, func: PrimFunc, target: Target) -> dict[str, bytes]:
+        """The cubin."""
+        data = self.compile(func, target)[1]
+        return {".cubin": data[_SIZE + int.from_bytes(data[:_SIZE], "little") :]}
 
     def check_compiles(self, _code: bytes) -> None:
         """Nothing: what :meth:`compile` gives is compiled."""

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_mutatenn.devices.emitted import from_split
 from pytest_mutatenn.devices.opencl.build import build, check_types, why_refused
 from pytest_mutatenn.devices.opencl.probe import Found, choose
 from pytest_mutatenn.devices.opencl.probe import found as found_here
@@ -127,6 +128,12 @@ class Device:
         options = ("-cl-fast-relaxed-math",) if _FAST in target.keys else ()
         code = read_plan(host, options).with_source(with_plain_names(source))
         return code, code
+
+    def emitted(self, func: PrimFunc, target: Target) -> dict[str, str]:
+        """OpenCL C, and what the host does to run it."""
+        host, _ = from_split(func, target)
+        code, _ = self.compile(func, target)
+        return {".cl": code.decode(), ".host.py": host}
 
     def load(self, path: Path, *, guard: bool = False) -> Callable[..., Any]:
         """Compile a kernel for the device, and give the function that launches it.
