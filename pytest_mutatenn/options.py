@@ -28,9 +28,14 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("shard", None, "K/N", "Only part K of N of the mutants: for N jobs, whose reports"
      "\npytest-mutatenn combine makes one"),
     ("seed", "string", "N", "Seed of everything that is sampled (default: 0)"),
-    ("fail-under", "string", "PERCENT", "Fail if the mutation score is lower"),
+    ("fail-under", "string", "LIST", "Fail if the mutation score is lower, in percent: 80, and of"
+     "\nparts category:conditional=70, stage:..., cell:..., operator:..."),
+    ("max-survivors", "string", "LIST", "Fail if more mutants survive: 5, and of parts"
+     "\nstage:graph=0"),
+    ("baseline", "string", "FILE", "Fail if a mutant survives, or cells disagree on it, that is not"
+     "\nin this file of known ones"),
     ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
-     "\nmutant)"),
+     "\nmutant), timeout, crashed, invalid, skipped, canary, warnings"),
     ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
      "\n(default: llvm-O0), or a device alone, at O0"),
     ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"
@@ -51,6 +56,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("latency-repeats", "string", "N", "Measure the unmutated network's latency, N times an input"
      "\n(default: 0, do not); off under pytest-xdist"),
     ("latency-warmup", "string", "N", "Rounds over all inputs before that (default: 1)"),
+    ("repeats", "string", "N", "Run the unmutated network N more times in each cell, to measure"
+     "\nwhat differs from run to run (default: 0, do not)"),
     ("threads", "string", "N", "Threads that kernels may use at once on a machine, shared among its"
      "\nworkers (default: one a worker)"),
     ("model", "string", "MODEL", "The network: an ONNX file or package.module:function"),
@@ -63,8 +70,9 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
-    "shard", "fail_under", "fail_on", "full_matrix", "no_incremental", "list", "report",
-    "baseline_only", "accept", "parameter", "differential", "record", "keep", "export",
+    "shard", "fail_under", "max_survivors", "baseline", "update_baseline", "fail_on", "full_matrix",
+    "no_incremental", "list", "report", "baseline_only", "accept", "parameter", "differential",
+    "record", "repeats", "keep", "export",
 )  # fmt: skip
 
 
@@ -119,6 +127,12 @@ def add_options(parser: pytest.Parser) -> None:
             "no-incremental",
             "Run every mutant whole and on all inputs, and take nothing from the"
             "\nbaseline, the store or another mutant: slow, and the same verdicts",
+        ),
+        ("update-baseline", "Write the file of --mutatenn-baseline, instead of failing"),
+        (
+            "no-ahead",
+            "Make no mutant while the one before it is run, also where a core is idle:"
+            "\none process works at a time",
         ),
         ("baseline-only", "Run the unmutated network on every cell, and no mutant"),
         (

@@ -99,11 +99,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _tally(config: pytest.Config, settings: Any) -> Any:
+    from pytest_mutatenn.report.marking import checkout_root
     from pytest_mutatenn.tally import Tally
 
     if _TALLY not in config.stash:
         argv = [str(arg) for arg in config.invocation_params.args]
-        config.stash[_TALLY] = Tally(settings, argv, config.invocation_params.dir)
+        folder, root = config.invocation_params.dir, checkout_root(config.rootpath)
+        config.stash[_TALLY] = Tally(settings, argv, folder, root)
     return config.stash[_TALLY]
 
 
@@ -115,6 +117,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     settings = session.settings
     what = "baseline only" if settings.baseline_only else f"operators {settings.operators}"
     cells = ", ".join(cell.id for cell in settings.cells)
+    what += f"; shard {settings.shard}" if settings.shard is not None else ""
     return f"mutatenn: {cells}; {what}; reference {settings.reference.id}"
 
 
@@ -247,18 +250,20 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     session = _session(item.config)
     if session is None:
         return (yield)
+    from pytest_mutatenn.fixtures.noting import noted
     from pytest_mutatenn.session import RUN
 
     run = item.stash.get(RUN, None)
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
-        raise
-    except BaseException:
-        if run is not None:
+    if run is None:
+        return (yield)
+    with noted(run):
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, pytest.exit.Exception):
+            raise
+        except BaseException:
             run.finish(passed=False)
-        raise
-    if run is not None:
+            raise
         run.finish(passed=True)
 
 
@@ -270,11 +275,13 @@ def pytest_runtest_makereport(
     session = _session(item.config)
     if session is None:
         return (yield)
+    from pytest_mutatenn.junit import tell_case
     from pytest_mutatenn.rows import read_row, shorten
 
     shorten(item, call)
     report = yield
     read_row(session, item, call, report)
+    tell_case(item, report)
     return report
 
 
@@ -342,10 +349,9 @@ class _Gather:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what an xdist worker knows."""
-        told = getattr(node, "workeroutput", {}).get("mutatenn")
         tally = self.config.stash.get(_TALLY, None)
-        if told is not None and tally is not None:
-            tally.add_process(json.loads(told))
+        if tally is not None:
+            tally.add_worker(getattr(node, "workeroutput", None))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -355,14 +361,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     ours = _session(config)
     if ours is None:
         return
-    from pytest_mutatenn.session import describe_subjects
+    from pytest_mutatenn.junit import tell_suite
+    from pytest_mutatenn.session import describe_subjects, tell
 
+    if hasattr(config, "workerinput"):
+        config.workeroutput["mutatenn"] = tell(ours)  # type: ignore[attr-defined]
+        ours.close()
+        return
     told = describe_subjects(ours) if ours.used else None
     ours.close()
-    if hasattr(config, "workerinput"):
-        if told is not None:
-            config.workeroutput["mutatenn"] = json.dumps(told)  # type: ignore[attr-defined]
-        return
     tally = config.stash.get(_TALLY, None)
     if tally is None or not ours.settings.active or ours.settings.list_only:
         return
@@ -372,8 +379,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         tally.add_process(told)
     tally.finish()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        tally.errors = tally.gate()
+        tally.gate(config.rootpath)
     tally.write(config.invocation_params.dir)
+    tell_suite(config, tally.record, tally.errors)
+    if not config.pluginmanager.hasplugin("terminalreporter"):
+        sys.stdout.writelines(tally.printed)
     if tally.errors and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -391,6 +401,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("mutation testing")
     verbose = config.get_verbosity() > 0
     write_summary(tally.record, terminalreporter.write_line, titles=CATEGORIES, verbose=verbose)
+    for text in tally.printed:
+        terminalreporter.write(text)
     for text in tally.written:
         terminalreporter.write_line(text)
     for text in tally.errors:

@@ -129,6 +129,7 @@ def _attach(
             "verdict": verdict.name if verdict is not None else "",
             "stats": run.stats,
             "deciding": run.deciding,
+            "margins": run.margins,
             **run.told(),
         }
     )

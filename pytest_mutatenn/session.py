@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -23,6 +25,7 @@ from pytest_mutatenn.fixtures.knowledge import Knowledge
 from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.presence import presence
+from pytest_mutatenn.report.marking import locate
 from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
@@ -48,6 +51,7 @@ class Session:
         self.keeper = Keeper(keep, self.settings.keep_dir) if keep else None
         self._grid: Grid | None = None
         self._orders: dict[str, int] = {}
+        self._places: dict[str, tuple[str, Path, str, int]] = {}
         self._following: dict[Any, str | None] | None = None
 
     @property
@@ -116,7 +120,15 @@ class Session:
     def set_order(self, items: list[Any]) -> None:
         """Number the tests in the order in which they are defined, whatever rows they have."""
         for item in items:
-            self._orders.setdefault(self.test_of(item), len(self._orders))
+            test = self.test_of(item)
+            self._orders.setdefault(test, len(self._orders))
+            if test not in self._places and row_of(item) is not None:
+                file, line, _ = item.location
+                self._places[test] = (test, item.path, file, (line or 0) + 1)
+
+    def places(self) -> dict[str, dict[str, Any]]:
+        """Where the tests stand that use a network, by test."""
+        return locate(self._places.values())
 
     def order(self, item: Any) -> int:
         """A test's number."""
@@ -128,7 +140,7 @@ class Session:
 
         A worker of pytest-xdist has no core of its own to spare, and is told its tests bit by bit.
         """
-        if hasattr(self.config, "workerinput"):
+        if hasattr(self.config, "workerinput") or not self.settings.ahead:
             return False
         return cores() > _threads(self.config, self.settings)
 
@@ -291,6 +303,15 @@ def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
     return found
 
 
+def tell(session: Session) -> str:
+    """What an xdist worker knows at its end, as JSON; what goes wrong here its controller tells."""
+    try:
+        told = describe_subjects(session) if session.used else None
+    except Exception:
+        told = {"failed": traceback.format_exc()}
+    return json.dumps(told)
+
+
 def describe_subjects(session: Session) -> dict[str, Any]:
     """Models, cells, plans and counters of this process, as plain data for the report."""
     grid = session.grid
@@ -308,7 +329,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
             info = engine.peek() if engine is not None else None
             if engine is None or info is None:
                 continue
-            described = _model(subject, info)
+            described = _model(subject, info, pictures=bool(session.settings.reports))
             known = models.setdefault(subject.id, described)
             # a device that takes the network whole knows no layers
             known["layers"] = known["layers"] or described["layers"]
@@ -326,6 +347,7 @@ def describe_subjects(session: Session) -> dict[str, Any]:
         "models": models,
         "cells": cells,
         "plans": plans,
+        "tests": session.places(),
         "counters": vars(grid.engines.counters).copy(),
         "notes": notes,
         "sources": sources,
@@ -345,7 +367,7 @@ def _datasets(subjects: Iterable[Subject]) -> dict[str, Any]:
     }
 
 
-def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
+def _model(subject: Subject, info: Mapping[str, Any], *, pictures: bool) -> dict[str, Any]:
     dataset = subject.loaded
     return {
         "id": subject.id,
@@ -365,6 +387,7 @@ def _model(subject: Subject, info: Mapping[str, Any]) -> dict[str, Any]:
             "count": len(dataset.names),
             "labelled": dataset.labels is not None,
             "names": list(map(str, dataset.names)),
+            "thumbnails": subject.thumbnails(info) if pictures else None,
         },
     }
 

@@ -42,6 +42,7 @@ class Subject:
     arguments: Mapping[str, Any]
     base: Path
     _dataset: Dataset | None = field(default=None, repr=False)
+    _thumbnails: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def shapes(self) -> Mapping[str, Sequence[int]]:
@@ -86,6 +87,17 @@ class Subject:
     def loaded(self) -> Dataset | None:
         """The inputs, if anything has needed them."""
         return self._dataset
+
+    def thumbnails(self, info: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Small pictures of the inputs for reports, made once; None where they are no images."""
+        if self._thumbnails is None and self._dataset is not None:
+            from pytest_mutatenn.engine.specs import TensorInfo
+            from pytest_mutatenn.report.thumbnails import thumbnails_of
+
+            inputs = [TensorInfo.of(spec) for spec in info["inputs"]]
+            given = self.arguments.get("preprocess")
+            self._thumbnails = thumbnails_of(self._dataset, inputs, given)
+        return self._thumbnails
 
     def output(self, info: Mapping[str, Any]) -> str:
         """Name of the output that is the classification: the marker's, else the first.

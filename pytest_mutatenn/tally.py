@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import time
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +20,13 @@ from pytest_mutatenn.report import recording
 from pytest_mutatenn.report.artefacts import prepare_folder
 from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import between_others, divergent_of
-from pytest_mutatenn.report.gates import gates
+from pytest_mutatenn.report.gates import judge_gates
 from pytest_mutatenn.report.kept import take_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
+from pytest_mutatenn.report.noise import compare_noise
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.report.shards import digest_of
-from pytest_mutatenn.report.writers import write_report
+from pytest_mutatenn.report.writers import render_report, write_report
 
 if TYPE_CHECKING:
     from pytest_mutatenn.settings import Settings
@@ -45,14 +48,17 @@ class Tally:
         How many processes of pytest-xdist run the rows; 0 where this process does.
     """
 
-    def __init__(self, settings: Settings, argv: list[str], folder: Path) -> None:
+    def __init__(self, settings: Settings, argv: list[str], folder: Path, root: str = "") -> None:
         self.settings = settings
         self._folder = folder
         self.gathered = Gathered()
         self.errors: list[str] = []
+        self._lost: list[str] = []
         self.written: list[str] = []
+        self.printed: list[str] = []
         self.record: dict[str, Any] | None = None
         self._argv = argv
+        self._root = root
         self._recorded: list[Mapping[str, Any]] = []
         self.workers = 0
         self._started = datetime.now(UTC)
@@ -61,6 +67,25 @@ class Tally:
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Take what one row did."""
         self.gathered.rows.append(dict(row))
+
+    def add_worker(self, output: Mapping[str, Any] | None) -> None:
+        """Take what a worker of pytest-xdist told at its end; that it told nothing is an error.
+
+        Parameters
+        ----------
+        output
+            Its ``workeroutput``; None where it has died.
+        """
+        told = None if output is None else json.loads(output.get("mutatenn", "null"))
+        if output is None:
+            self._lost.append("A worker died, and with it what it knew of its mutants.")
+        elif told is not None and "failed" in told:
+            self._lost.append(
+                "A worker could not tell what it knows, by a fault of pytest-mutatenn:\n"
+                + told["failed"].rstrip()
+            )
+        elif told is not None:
+            self.add_process(told)
 
     def add_process(self, told: Mapping[str, Any]) -> None:
         """Take what one process knows: models, cells, plans and counters."""
@@ -83,6 +108,7 @@ class Tally:
                 )
         for model, cell, plan in told["plans"]:
             self.gathered.plans[model, cell] = plan
+        self.gathered.tests |= told["tests"]
         self.gathered.sources |= told["sources"]
         self.gathered.mixed += told["notes"]
         self._recorded.append(told["recorded"])
@@ -99,6 +125,7 @@ class Tally:
             "started": self._started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - self._clock, 3),
             "argv": self._argv,
+            "root": self._root,
             "seed": self.settings.seed,
             "workers": self.workers,
             "options": self.settings.deciding(),
@@ -110,6 +137,7 @@ class Tally:
             full_matrix=self.settings.full_matrix,
             sampled=self.settings.sample is not None,
             latency_off=self._latency_off(),
+            repeats=self.settings.repeats,
         )
         store = Store(self.settings.cache_dir)
         reference = self.settings.reference.id
@@ -117,6 +145,7 @@ class Tally:
         self.record["divergent"] = divergent_of(self.record, store)
         if self.settings.shard is not None:
             self.record["run"]["shard"]["between"] = between_others(self.record, store)
+        compare_noise(self.record, store, reference)
         without_keys(self.record)
         self._take_artefacts()
         self._remember_kills()
@@ -156,7 +185,7 @@ class Tally:
             "number": shard.number,
             "count": shard.count,
             "digest": digest_of(self.gathered.plans),
-            "gates": {},
+            "gates": self.settings.gates.plain(),
             "between": [],
         }
 
@@ -182,9 +211,15 @@ class Tally:
         assert self.record is not None
         for destination in self.settings.reports:
             try:
+                if destination.printed:
+                    self.printed.append(render_report(self.record, destination))
+                    continue
                 path = write_report(self.record, destination, folder)
             except MutatennError as error:
                 self.errors.append(str(error))
+            except Exception as error:  # the other reports, and the summary, are still wanted
+                text = f"{destination.option}={destination.kind}:{destination.target}"
+                self.errors.append(f"{text} failed, by a fault of its writer: {_said(error)}")
             else:
                 self.written.append(f"{destination.kind} report: {path}")
         self._write_recording(folder)
@@ -201,17 +236,34 @@ class Tally:
         else:
             self.written.append(f"recording: {path} ({what})")
 
-    def gate(self) -> list[str]:
-        """Say what keeps the run from being green; nothing where nothing does."""
+    def gate(self, root: Path) -> None:
+        """Judge the gates; what keeps the run from being green are errors.
+
+        Of a part of a run they are kept for the whole: the part's score is not the run's.
+
+        Parameters
+        ----------
+        root
+            What the file of known survivors is relative to.
+        """
         assert self.record is not None
-        if not self.settings.active:
-            return []
-        if self.settings.baseline_only:
-            return self._nowhere()
-        if not any(plan["mutants"] for plan in self.gathered.plans.values()):
-            return [self._nothing()]
-        settings = self.settings
-        return gates(self.record, settings.fail_under, settings.fail_on, "mutatenn-")
+        self.errors = [*self._lost]
+        settings, plans = self.settings, self.gathered.plans.values()
+        if settings.baseline_only:
+            self.errors += self._nowhere()
+            if settings.gates:
+                why = "--mutatenn-baseline-only runs no mutant"
+                self.written.append(f"not judged, since {why}: {settings.gates}")
+            return
+        there = any(plan["mutants"] for plan in plans)
+        if settings.shard is not None:
+            there = there or any(plan["elsewhere"] for plan in plans)
+            self.errors += [] if there else [self._nothing()]
+            return
+        judged = judge_gates(self.record, settings.gates, root, "mutatenn-")
+        self.record["gates"] = judged.entries
+        self.record["warnings"] = sorted({*self.record["warnings"], *judged.warnings})
+        self.errors += judged.errors if there else [self._nothing(), *judged.errors[1:]]
 
     def _nowhere(self) -> list[str]:
         """Without mutants: say that every test was skipped because its device is not here."""
@@ -248,3 +300,9 @@ class Tally:
             f"No mutants: the operators {operators!r} found nothing in the stages "
             f"{', '.join(self.settings.stages)} of {cells}. See --mutatenn-list."
         )
+
+
+def _said(error: Exception) -> str:
+    """An error of ours, with where it comes from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(last.filename).name}, line {last.lineno})"

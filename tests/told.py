@@ -34,6 +34,7 @@ def entry(name, category="stores", stage="kernel"):
         "layers": ["k"],
         "before": "a",
         "after": "b",
+        "summary": "Change it.",
     }
 
 
@@ -46,7 +47,8 @@ def plan(*names, **more):
 
 def build(rows, plans, full_matrix=False, sampled=False):
     gathered = Gathered(rows=rows, plans={("m", cell): p for cell, p in plans.items()})
-    return build_record(gathered, {"started": "now"}, full_matrix=full_matrix, sampled=sampled)
+    run = {"started": "now", "options": {}, "shard": None}
+    return build_record(gathered, run, full_matrix=full_matrix, sampled=sampled)
 
 
 GREEN = [row(None, "a", "passed"), row(None, "b", "passed", 1)]

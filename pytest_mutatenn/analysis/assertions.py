@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_mutatenn.analysis.comparison import Pair, classes_in_common, right_classes
-from pytest_mutatenn.analysis.deciding import Of, each, fail, share
+from pytest_mutatenn.analysis.deciding import Of, decided, each, fail, share
 from pytest_mutatenn.analysis.looking import Looker
 from pytest_mutatenn.analysis.metric import PerInputMetric, number
 from pytest_mutatenn.analysis.metrics import (
@@ -272,16 +272,24 @@ def assert_max_abs_diff(
     __tracebackhide__ = True
     at_most = float(at_most)
     look = Looker("max_abs_diff", predictions, reference)
+    most = 0.0
+
+    def of_all(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+        return float(max_abs_diff(ours, theirs))
+
     for inputs, (ours, theirs) in look.chunks():
+        most = max(most, float(max_abs_diff(ours, theirs)))
         # not `>`: a bound that is NaN is never kept
-        if not max_abs_diff(ours, theirs) <= at_most:
+        if not most <= at_most:
+            decided(look, "max_abs_diff", "<=", at_most, most, False, of_all)
             largest = [float(max_abs_diff(ours[[i]], theirs[[i]])) for i in range(len(inputs))]
             failing = {
                 i: value for i, value in zip(inputs, largest, strict=True) if value > at_most
             }
             entries = ((i, number(value, 3)) for i, value in sorted(failing.items()))
             fail(f"max_abs_diff <= {number(at_most)}", look, entries, len(failing), "are larger")
-        if at_most == np.inf:
+        if at_most == np.inf or not look.left:
+            decided(look, "max_abs_diff", "<=", at_most, most, True, of_all)
             return
 
 

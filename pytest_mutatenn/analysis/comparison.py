@@ -123,16 +123,17 @@ def of_inputs(
     differ: str,
     agree: str,
     shown: str | None = None,
+    kind: type[Metric] = Metric,
 ) -> Metric:
     """Give a metric that lists the inputs that differ, each with its note."""
     total, inputs = len(differing), len(given)
     shown = number(value) if shown is None else shown
     if not total:
-        return Metric(value, name, f"all of {inputs} inputs {agree}", (), shown)
+        return kind(value, name, f"all of {inputs} inputs {agree}", (), shown)
     entries = (f"{title(i, given.names)} {note}" for i, note in zip(differing, notes, strict=True))
     head = f"{total} of {inputs} inputs {differ}: "
     room = ROOM - len(f"{name} = {shown} ({head})")
-    return Metric(value, name, head + listing(entries, total, room), differing, shown)
+    return kind(value, name, head + listing(entries, total, room), differing, shown)
 
 
 def _some(metric: str, inputs: int) -> None:

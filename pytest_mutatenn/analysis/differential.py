@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_mutatenn.analysis import noise
 from pytest_mutatenn.analysis.metrics import (
     kendall_tau,
     max_abs_diff,
@@ -105,12 +106,34 @@ class Comparer:
             self._log.put(key, found)
         return self._named(dict(found), range(len(self._names)))
 
+    def apart(self, a: str, b: str) -> dict[str, Any] | None:
+        """Say how far two stored answers are apart, by every metric; None where one is not whole.
+
+        As :func:`~pytest_mutatenn.analysis.noise.apart` does, without labels.
+        """
+        key = combine("apart", a, b, repr(self._names))
+        found: dict[str, Any] | None = self._log.get(key)
+        if found is None:
+            sides = [stored_outputs(self._store, one) for one in (a, b)]
+            every = list(range(self._runs))
+            outputs = [side[1] for side in sides if side is not None and side[0] == every]
+            if len(outputs) < 2 or not _same_shapes(*outputs) or self._output not in outputs[0]:
+                return None
+            found = noise.apart(outputs[0], outputs[1], self._output, len(self._names))
+            self._log.put(key, found)
+        return found
+
     def best(self, key: str) -> dict[str, Any] | None:
         """The best classes of each input, best first; None where not all inputs are stored."""
         scores = self.scores(key)
         if scores is None:
             return None
         return {"topk": top_classes(scores, depth(scores.shape[1])).tolist()}
+
+
+def _same_shapes(a: Mapping[str, NDArray[Any]], b: Mapping[str, NDArray[Any]]) -> bool:
+    shapes = [{name: array.shape for name, array in side.items()} for side in (a, b)]
+    return shapes[0] == shapes[1]
 
 
 def depth(classes: int) -> int:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_mutatenn.analysis.margins import is_noting, note
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["Check", "Metric", "PerInputMetric", "listing", "number", "title"]
+__all__ = ["Check", "Metric", "PerInputMetric", "YesNo", "listing", "number", "title"]
 
 ROOM = 240
 SHOWN = 5
@@ -25,6 +27,11 @@ LONGEST_NAME = 24
 
 class Metric(float):
     """A number that says how it came about: it compares and calculates as a float does.
+
+    A comparison with a number is noted as a margin of the test that is running, on whichever side
+    of the sign the metric stands; of two metrics the left one is the value. What is calculated from
+    a metric is a plain float, and its comparisons are not noted; nor is one with a NumPy number on
+    the left, which does not ask the metric.
 
     Parameters
     ----------
@@ -71,6 +78,42 @@ class Metric(float):
     def __repr__(self) -> str:
         return f"{self.name} = {self.shown} ({self.reason})"
 
+    __hash__ = float.__hash__
+
+    def _compared(self, sign: str, bound: Any) -> Any:
+        # as a float: what an array or approx makes of it they say themselves
+        met = _COMPARE[sign](float(self), float(bound) if isinstance(bound, Metric) else bound)
+        self._note(sign, bound, met)
+        return met
+
+    def _note(self, sign: str, bound: Any, met: Any) -> None:
+        note(self.name, sign, bound, float(self), met)
+
+    def __ge__(self, bound: Any) -> Any:
+        return self._compared(">=", bound)
+
+    def __gt__(self, bound: Any) -> Any:
+        return self._compared(">", bound)
+
+    def __le__(self, bound: Any) -> Any:
+        return self._compared("<=", bound)
+
+    def __lt__(self, bound: Any) -> Any:
+        return self._compared("<", bound)
+
+    def __eq__(self, bound: object) -> Any:
+        return self._compared("==", bound)
+
+    def __ne__(self, bound: object) -> Any:
+        return self._compared("!=", bound)
+
+
+class YesNo(Metric):
+    """A metric that is true or false: how far it is from the other is no question."""
+
+    def _note(self, sign: str, bound: Any, met: Any) -> None:
+        pass
+
 
 class Check:
     """Whether every input meets a condition: true or false, and says which do not.
@@ -94,12 +137,25 @@ class Check:
         return tuple(int(i) for i in np.flatnonzero(~self._met))
 
     def all(self) -> bool:
-        """Say whether every input meets the condition."""
-        return bool(self._met.all())
+        """Say whether every input meets the condition; noted as a margin, of the worst input."""
+        met = bool(self._met.all())
+        self._note(met, np.argmin)
+        return met
 
     def any(self) -> bool:
-        """Say whether at least one input meets the condition."""
-        return bool(self._met.any())
+        """Say whether at least one input does; noted as a margin, of the best input."""
+        met = bool(self._met.any())
+        self._note(met, np.argmax)
+        return met
+
+    def _note(self, met: bool, which: Callable[[Any], Any]) -> None:
+        if not is_noting():
+            return
+        values = self._metric.values
+        room = (values - self._wanted) * (-1 if self._sign in ("<=", "<") else 1)
+        i = which(-np.abs(room) if self._sign == "==" else room)
+        wanted = np.broadcast_to(self._wanted, values.shape)[i]
+        note(self._metric.name, self._sign, wanted, values[i], met)
 
     def __bool__(self) -> bool:
         return self.all()
@@ -275,10 +331,11 @@ def _array(array: NDArray[Any], dtype: DTypeLike | None, copy: bool | None) -> N
     return array.astype(wanted)
 
 
-_COMPARE: dict[str, Callable[[Any, Any], NDArray[np.bool_]]] = {
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
     ">": operator.gt,
     "<=": operator.le,
     "<": operator.lt,
     "==": operator.eq,
+    "!=": operator.ne,
 }

@@ -36,7 +36,14 @@ from pytest_mutatenn.analysis.comparison import (
     positions,
     right_classes,
 )
-from pytest_mutatenn.analysis.metric import ROOM, Metric, PerInputMetric, listing, number
+from pytest_mutatenn.analysis.metric import (
+    ROOM,
+    Metric,
+    PerInputMetric,
+    YesNo,
+    listing,
+    number,
+)
 from pytest_mutatenn.analysis.pairs import FEW_CLASSES, tau_by_pairs
 from pytest_mutatenn.engine.predictions import Predictions
 
@@ -339,7 +346,7 @@ def all_finite(predictions: Predictions | ArrayLike) -> Metric:
     notes = (" and ".join(f"{n[i]} {kind}" for n, kind in kinds if n[i]) for i in bad)
     fine = not bad.size
     return of_inputs(
-        "all_finite", float(fine), given, bad, notes, "are not", "are finite", str(fine)
+        "all_finite", float(fine), given, bad, notes, "are not", "are finite", str(fine), YesNo
     )
 
 

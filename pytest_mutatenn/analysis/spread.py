@@ -36,6 +36,7 @@ def differences(
         ``propagated``: inputs for which any output differs in any bit; ``top1_changed``: inputs
         with another best class; ``nonfinite``: inputs for which some output is NaN or infinite
         that is a number in the baseline; ``tau_mean``: mean of Kendall's tau over the inputs;
+        ``output_difference``: as :func:`output_difference` gives it;
         ``inputs``: the numbers of the inputs of the first two, as ranges.
     """
     propagated = np.zeros(len(mutant[output]), bool)
@@ -48,7 +49,8 @@ def differences(
             nonfinite |= (~np.isfinite(ours) & np.isfinite(theirs)).any(axis=1)
     if not propagated.any():
         inputs = {"propagated": "", "top1_changed": ""}
-        return {**_counts(0, 0, 0), "tau_mean": 1.0, "inputs": inputs}
+        distances = {"tau_mean": 1.0, "output_difference": 0.0}
+        return {**_counts(0, 0, 0), **distances, "inputs": inputs}
     a = Predictions(mutant[output].reshape(len(propagated), -1))
     b = Predictions(baseline[output].reshape(len(propagated), -1))
     tau = float(kendall_tau(a, b).mean())
@@ -56,6 +58,7 @@ def differences(
     return {
         **_counts(propagated.sum(), changed.sum(), nonfinite.sum()),
         "tau_mean": None if math.isnan(tau) else round(tau, 6),
+        "output_difference": output_difference(mutant, baseline),
         "inputs": {
             "propagated": ranges_of(np.flatnonzero(propagated), batch),
             "top1_changed": ranges_of(np.flatnonzero(changed), batch),
@@ -69,3 +72,33 @@ def _counts(propagated: int, top1_changed: int, nonfinite: int) -> dict[str, int
         "top1_changed": int(top1_changed),
         "nonfinite": int(nonfinite),
     }
+
+
+def output_difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
+    """Give the largest absolute difference of two numbers, over all outputs and inputs.
+
+    Parameters
+    ----------
+    ours, theirs
+        Network output -> array, of the same shapes.
+
+    Returns
+    -------
+    float
+        0 or more, in the outputs' own unit. Infinite where one side alone is NaN or infinite, or
+        the infinities differ.
+    """
+    largest = 0.0
+    for name, other in theirs.items():
+        for mine, its in zip(ours[name], other, strict=True):  # an input a time, to spare memory
+            a, b = np.float64(mine), np.float64(its)
+            with np.errstate(all="ignore"):
+                distance = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+            most = float(distance.max(initial=0.0))
+            largest = max(largest, math.inf if math.isnan(most) else most)
+    return largest
+
+
+def same_bits(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> bool:
+    """Say whether all outputs are the same to the bit."""
+    return all(ours[name].tobytes() == other.tobytes() for name, other in theirs.items())

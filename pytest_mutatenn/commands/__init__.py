@@ -16,7 +16,18 @@ from pytest_mutatenn.errors import MutatennError
 USAGE = 2
 """The exit code of what is wrong in itself: an option, or a file that is no report."""
 
-_COMMANDS = ("combine", "export", "show")
+_COMMANDS = ("combine", "compare", "export", "report", "show")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        "pytest-mutatenn", description="What is done with pytest-mutatenn's reports."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        importlib.import_module(f"{__name__}.{name}").add(commands)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,13 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv
         The arguments; None for those of the process.
     """
-    parser = argparse.ArgumentParser(
-        "pytest-mutatenn", description="What is done with pytest-mutatenn's reports."
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
-        importlib.import_module(f"{__name__}.{name}").add(commands)
-    arguments = parser.parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except MutatennError as error:

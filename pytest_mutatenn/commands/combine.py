@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from pytest_mutatenn.report.gates import check_conditions, gates
+from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.report.conditions import CONDITIONS
+from pytest_mutatenn.report.gates import NAMES, Gates, judge_gates, read_gates
 from pytest_mutatenn.report.merge import merge
 from pytest_mutatenn.report.reading import read_report
+from pytest_mutatenn.report.shards import shards_of
 from pytest_mutatenn.report.terminal import write_summary
-from pytest_mutatenn.report.writers import Destination, parse_destination, write_report
+from pytest_mutatenn.report.writers import (
+    Destination,
+    parse_destination,
+    render_report,
+    write_report,
+)
 
 FAILED = 1
 """A gate is not passed, or a test fails on an unmutated network."""
@@ -46,12 +53,30 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--fail-under",
-        type=_percentage,
-        metavar="PERCENT",
-        help="fail if the mutation score is lower",
+        metavar="LIST",
+        help="fail if the mutation score is lower, in percent: 80, and of parts "
+        "category:conditional=70, stage:..., cell:..., operator:...",
     )
     parser.add_argument(
-        "--fail-on", default="", metavar="LIST", help="fail where one of these holds: divergent"
+        "--max-survivors",
+        metavar="LIST",
+        help="fail if more mutants survive: 5, and of parts stage:graph=0",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="FILE",
+        help="fail if a mutant survives, or cells disagree on it, that is not in this file of "
+        "known ones",
+    )
+    parser.add_argument(
+        "--update-baseline",
+        action="store_true",
+        help="write the file of --baseline, instead of failing",
+    )
+    parser.add_argument(
+        "--fail-on",
+        metavar="LIST",
+        help=f"fail where one of these holds: {', '.join(CONDITIONS)}",
     )
     parser.add_argument(
         "--allow-mismatch",
@@ -64,7 +89,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Combine, write, print, and say whether the gates are passed."""
-    fail_on = check_conditions(re.findall(r"[^,\s]+", arguments.fail_on), "--fail-on")
+    given = _gates(arguments)
     wanted = [parse_destination(text, "--report") for text in arguments.report]
     if arguments.output:
         wanted.insert(0, Destination("json", arguments.output, "--output"))
@@ -80,27 +105,65 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return DIFFERENT
     record["warnings"] = sorted({*record["warnings"], *mismatches})
-    return _finish(record, arguments.fail_under, fail_on, wanted, verbose=arguments.verbose)
+    errors = _judge(record, given)
+    return _finish(record, errors, wanted, verbose=arguments.verbose)
+
+
+def _gates(arguments: argparse.Namespace) -> Gates:
+    """The gates of the command line."""
+    given = {}
+    for name in NAMES:
+        text = getattr(arguments, name.replace("-", "_"))
+        if text is not None and not text.strip():
+            raise MutatennError(f"--{name} is empty; leave it out, or give it a value.")
+        given[name] = text or "", f"--{name}"
+    return read_gates(given, None, update=arguments.update_baseline)
+
+
+def _judge(record: dict[str, Any], given: Gates) -> list[str]:
+    """Judge the gates: those of the command line, and of shards those that their jobs were given.
+
+    A shard judges none itself, since its score is not the run's. What stands on the command line
+    takes the place of a shard's gate of that name.
+    """
+    kept = next((Gates.of(shard["gates"]) for shard in shards_of(record)), Gates())
+    kept = Gates(
+        () if given.fail_under else kept.fail_under,
+        () if given.max_survivors else kept.max_survivors,
+        () if given.fail_on else kept.fail_on,
+        "" if given.baseline else kept.baseline,
+        given.update and not given.baseline,
+    )
+    if given.update and not (given.baseline or kept.baseline):
+        raise MutatennError("--update-baseline needs --baseline=FILE.")
+    errors: list[str] = []
+    for gates, prefix in ((kept, "mutatenn-"), (given, "")):
+        if gates or (gates is given and (record["mutants"] or not record["baseline"])):
+            judged = judge_gates(record, gates, Path.cwd(), prefix)
+            record["gates"] += judged.entries
+            record["warnings"] = sorted({*record["warnings"], *judged.warnings})
+            errors += judged.errors
+    record["gates"].sort(key=lambda entry: NAMES.index(entry["gate"]))
+    return list(dict.fromkeys(errors))
 
 
 def _finish(
-    record: dict[str, Any],
-    fail_under: float | None,
-    fail_on: tuple[str, ...],
-    wanted: list[Destination],
-    *,
-    verbose: bool,
+    record: dict[str, Any], errors: list[str], wanted: list[Destination], *, verbose: bool
 ) -> int:
     from pytest_mutatenn.operators.registry import CATEGORIES
 
     write_summary(record, _line, titles=CATEGORIES, verbose=verbose)
     for destination in wanted:
+        if destination.printed:
+            sys.stdout.write(render_report(record, destination))
+            continue
         path = write_report(record, destination, Path.cwd())
         print(f"{destination.kind} report: {path}")
     failed = [e for e in record["baseline"] if e["outcome"] in ("failed", "error")]
-    errors = [f"{e['test']} fails on the unmutated network in {e['cell']}." for e in failed]
-    if record["mutants"] or not record["baseline"]:
-        errors += gates(record, fail_under, fail_on)
+    errors = [
+        *(f"{e['test']} fails on the unmutated network in {e['cell']}." for e in failed),
+        *errors,
+    ]
     for text in errors:
         print(f"ERROR: {text}")
     return FAILED if errors else 0
@@ -108,13 +171,3 @@ def _finish(
 
 def _line(text: str, **_: Any) -> None:
     print(text)
-
-
-def _percentage(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"must be a percentage between 0 and 100, got {text!r}")
-    return value

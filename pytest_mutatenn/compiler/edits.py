@@ -15,14 +15,13 @@ Edit = tuple[int, int, int, int, str]
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 # a name or a number, or an operator: half of one is no change that a person would read
-_WORD = re.compile(r"[\w.]+|[<>=!+\-*/%&|^~]+")
+_TOKEN = re.compile(r"[\w.]+|[<>=!+\-*/%&|^~]+|\s+|.")
 
 
 def edits_between(before: str, after: str) -> list[Edit]:
     """Find the edits that make one text the other.
 
-    Lines are aligned first; of lines that differ, what is common at their start and end is left
-    out, up to whole names, numbers and operators.
+    Lines are aligned first, and then what differs in them: whole names, numbers and operators.
 
     Returns
     -------
@@ -99,23 +98,26 @@ def _changes(before: str, after: str) -> Iterator[tuple[int, int, str]]:
     starts = [offset, *accumulate(map(len, ours), initial=offset)][1:]
     for a, b, c, d in pairs:
         old, new = "".join(ours[a:b]), "".join(theirs[c:d])
-        if old != new:
-            start, end, replacement = _trimmed(old, new)
+        for start, end, replacement in _within(old, new):
             yield starts[a] + start, starts[a] + end, replacement
 
 
-def _trimmed(old: str, new: str) -> tuple[int, int, str]:
-    """What differs of two strings, in whole words: offsets in the first, text of the second."""
-    head = _common(old, new)
-    tail = _common(old[head:][::-1], new[head:][::-1])
-    for text in (old, new):
-        for word in _WORD.finditer(text):
-            start, end = word.span()
-            if start < head < end:
-                head = start
-            if start < len(text) - tail < end:
-                tail = len(text) - end
-    return head, len(old) - tail, new[head : len(new) - tail]
+def _within(old: str, new: str) -> Iterator[tuple[int, int, str]]:
+    """What differs of two strings, in whole tokens: offsets in the first, text of the second."""
+    ours, theirs = _TOKEN.findall(old), _TOKEN.findall(new)
+    if len(ours) != len(theirs):
+        head = _common(ours, theirs)
+        tail = _common(ours[head:][::-1], theirs[head:][::-1])
+        runs = [(head, len(ours) - tail, len(theirs) - tail)]
+    else:
+        # several sites of one line
+        differs = [i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
+        starts = [i for i in differs if i - 1 not in differs]
+        ends = [i + 1 for i in differs if i + 1 not in differs]
+        runs = [(start, end, end) for start, end in zip(starts, ends, strict=True)]
+    for start, end, other in runs:
+        before = len("".join(ours[:start]))
+        yield before, before + len("".join(ours[start:end])), "".join(theirs[start:other])
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -36,11 +36,18 @@ class Shown:
         return cls(stage, name, "tvmscript", script_of(before), script_of(after))
 
 
+_ELSEWHERE = ("target", "op_pattern")
+
+
 def script_of(function: Any) -> str:
     """Print a PrimFunc, or a Relax function, as TVMScript.
 
-    Without its target: that is the cell's, and longer than many a kernel.
+    Without its target, which is the cell's and longer than many a kernel, without the note on what
+    it may be fused with, in which cells differ, and without the comments before it, which say what
+    a script would have to import.
     """
-    if function.attrs and "target" in function.attrs:
-        function = function.without_attr("target")
-    return str(function.script()).rstrip() + "\n"
+    for name in _ELSEWHERE:
+        if function.attrs and name in function.attrs:
+            function = function.without_attr(name)
+    text = str(function.script())
+    return text[text.index("@") :].rstrip() + "\n"

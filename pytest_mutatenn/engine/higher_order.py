@@ -104,6 +104,7 @@ def joined(group: Sequence[Found], text: str, operator: str, category: str) -> F
             for each in entries
             for name, value in each["parameters"].items()
         },
+        "summary": " ".join(_once(entry["summary"] for entry in entries)),
     }
     return Found(entry, "")
 

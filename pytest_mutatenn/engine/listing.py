@@ -103,6 +103,7 @@ def _found(
         "before": lines[0],
         "after": lines[1],
         "parameters": dict(op.parameters),
+        "summary": op.summary,
     }
     return Found(entry, f"{site.place} {spot}")
 

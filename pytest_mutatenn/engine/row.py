@@ -44,20 +44,22 @@ class Kept:
 class Row:
     """The child of one row: forked when first needed, ended with the row.
 
+    With ``fresh`` it is a process that has served no other row.
+
     Attributes
     ----------
     mutant
         The mutant that it is of; None for the baseline.
     """
 
-    def __init__(self, engine: Engine, mutant: str | None) -> None:
+    def __init__(self, engine: Engine, mutant: str | None, *, fresh: bool = False) -> None:
         self._engine = engine
         self.mutant = mutant
         self._child: Child | None = None
         self._coming: Coming | None = None
         self._failure: Failure | None = None
         self._prepared = False
-        self._fresh = False  # whether only a process will do that has served no other row
+        self._fresh = fresh  # whether only a process will do that has served no other row
         self._again = False  # whether it has started over
         self._open: set[str] = set()  # the datasets that the child has mapped
 

@@ -134,6 +134,7 @@ class Workshop:
         self._device_stage: dict[str, Any] = {}
         self._codes: dict[Any, str] = {}
         self._ir_digests: dict[int, list[tuple[Any, str]]] = {}
+        self._first: dict[str, Any] = {}  # digest -> the first kernel that was met with it
         self._code: dict[str, tuple[str, Path]] = {}
         self._refused: dict[str, str] = {}  # kernel of the baseline -> why, where nothing is run
 
@@ -280,6 +281,7 @@ class Workshop:
                 return digest
         digest = ir_digest(func, self.target)
         met.append((func, digest))
+        self._first.setdefault(digest, func)
         return digest
 
     def _built(self, key: str, lowered: Callable[[], Any]) -> tuple[str, Path]:
@@ -341,7 +343,8 @@ class Workshop:
         func = program.kernels[name]
         key = self.digest_of(func)
         if key not in self._device_stage:
-            self._device_stage[key] = self.lower(func)
+            # the first of the network's: its variables' names are those that reports show
+            self._device_stage[key] = self.lower(self._first[key])
         return self._device_stage[key]
 
     @cached_property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def differential_of(record: Mapping[str, Any], store: Store, reference: str) -> 
         comparer = comparer_of(model, store)
         if comparer is None:
             continue
-        keys = _baselines(record, model["id"], reference)
+        keys = baselines_of(record, model["id"], reference)
         for cell, key in sorted(keys.items()):
             best = comparer.best(key)
             if best is not None:
@@ -82,7 +83,7 @@ def differential_of(record: Mapping[str, Any], store: Store, reference: str) -> 
     return found
 
 
-def _baselines(record: Mapping[str, Any], model: str, reference: str) -> dict[str, str]:
+def baselines_of(record: Mapping[str, Any], model: str, reference: str) -> dict[str, str]:
     """Cell -> where the unmutated network's answers lie; the reference's if a test asked."""
     keys: dict[str, str] = {}
     for entry in record["baseline"]:
@@ -153,13 +154,15 @@ def _missing(verdict: Verdict, there: Mapping[str, Any]) -> str:
 
 
 def without_keys(record: dict[str, Any]) -> dict[str, Any]:
-    """The report without what only led to it: where answers are stored."""
+    """The report without what only led to it, such as where answers are stored."""
     for entry in record["baseline"]:
         entry.pop("told", None)
     for mutant in record["mutants"]:
         for there in mutant["cells"].values():
             there.pop("evaluation", None)
             there.pop("deciding", None)
+            if there.get("output_difference") == math.inf:
+                there["output_difference"] = None  # JSON has no such number
     return record
 
 

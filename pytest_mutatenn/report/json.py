@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_mutatenn.report.text import write_text
+
 DEFAULT = "mutatenn.json"
 
 
 def write(record: Mapping[str, Any], path: Path) -> None:
-    """Write the record, of a list each entry on a line; NaN never stands in it."""
+    """Write the record."""
+    write_text(path, render(record))
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Give the record, of a list each entry on a line; NaN never stands in it."""
     parts = (f"{_text(name)}: {_lines(value)}" for name, value in record.items())
-    path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _lines(value: Any) -> str:

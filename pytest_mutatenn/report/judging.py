@@ -32,6 +32,8 @@ def _with_twins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         if row["mutant"] in CHECKS or row.get("verdict") == Verdict.DUPLICATE.name:
             continue
+        if (row.get("stats") or {}).get("accepted"):
+            continue  # it was not run, and its twin may have been
         if row["result"] in ("passed", "failed", "verdict"):
             done.setdefault(_twins(row), row)
     return [
@@ -44,8 +46,17 @@ def _with_twins(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _as_twin(row: dict[str, Any], twin: Mapping[str, Any]) -> dict[str, Any]:
     """A row as if it had run: with its twin's result, and what is known of its own making."""
-    own = {name: value for name, value in row["stats"].items() if name in MADE}
-    return {**twin, "mutant": row["mutant"], "stats": {**twin["stats"], **own}}
+    stats = {**twin["stats"], **_made(row["stats"])}
+    if "parts" in stats:
+        own = row["stats"]["parts"]
+        stats["parts"] = {
+            cell: {**part, **_made(own.get(cell, {}))} for cell, part in stats["parts"].items()
+        }
+    return {**twin, "mutant": row["mutant"], "stats": stats}
+
+
+def _made(stats: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in stats.items() if name in MADE}
 
 
 def _twins(row: Mapping[str, Any]) -> tuple[Any, ...]:

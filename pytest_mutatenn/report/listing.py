@@ -9,7 +9,11 @@ from typing import Any
 from pytest_mutatenn.operators.registry import CATEGORIES, STAGES
 from pytest_mutatenn.report.words import cut
 
-_LEFT_OUT = (("sampled_out", "sampled out"), ("not_selected", "not selected"))
+_LEFT_OUT = (
+    ("sampled_out", "sampled out"),
+    ("not_selected", "not selected"),
+    ("elsewhere", "in other shards"),
+)
 
 
 def print_plans(

@@ -29,6 +29,29 @@ def mismatches(named: Named) -> list[str]:
     return list(dict.fromkeys([*found, *incomplete(named)]))
 
 
+def setups(named: Named) -> list[str]:
+    """Say, in sentences, what reports were made with or of that differs, whatever came out of it.
+
+    Two by two they are asked for the versions, options, networks, inputs, tests and cells.
+    """
+    found = []
+    for a, b in itertools.combinations(named, 2):
+        for check in (_versions, _options, _chosen, _models, _tests, _same_cells, _cells):
+            found += check(a, b)
+    return list(dict.fromkeys(found))
+
+
+def _chosen(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
+    ours, theirs = (record["run"]["options"].get(_CHOSEN) for _, record in (a, b))
+    option = f"--mutatenn-{_CHOSEN}"
+    return [_values(option, a[0], b[0], ours, theirs)] if ours != theirs else []
+
+
+def _same_cells(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
+    ours, theirs = ({plan["cell"] for plan in record["plans"]} for _, record in (a, b))
+    return _only("the cell", a, b, ours, theirs)
+
+
 def _same_run(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
     if a[1]["run"] == b[1]["run"]:
         return [f"{a[0]} and {b[0]} are reports of the same run; name it once."]

@@ -15,7 +15,9 @@ from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.duplicates import judge_anew
 from pytest_mutatenn.report.kept import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
+from pytest_mutatenn.report.margins import margins_of
 from pytest_mutatenn.report.matching import mismatches
+from pytest_mutatenn.report.noise import merge_noise
 from pytest_mutatenn.report.record import SCHEMA, absent_here
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.shards import Named, shards_of
@@ -58,15 +60,20 @@ def merge(named: Named) -> tuple[dict[str, Any], list[str]]:
             lambda entry: entry["outcome"] in ("skipped", "compiled"),
         ),
         "checks": _union(records, "checks", ("model", "cell", "id")),
+        "tests": _union(records, "tests", ("test",)),
         "plans": plans,
+        "operators": _union(records, "operators", ("id",)),
         "mutants": mutants,
         "sources": merged_sources(records),
         "divergent": [],
         "differential": {},
         "latency": _latency(records),
+        "noise": merge_noise([record["noise"] for record in records]),
+        "margins": margins_of(mutants),
         "absent": _union(records, "absent", ("model", "cell", "stage", "operator")),
         "score": scores_of(mutants, any(r["run"]["options"].get("sample") for r in records)),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": sorted({text for r in records for text in r["warnings"]}),
         "artefacts": common_artefacts(records),
     }
@@ -80,11 +87,12 @@ def _run(records: Records) -> dict[str, Any]:
     runs = [run for r in records for run in r["run"].get("runs", [r["run"]])]
     runs.sort(key=lambda run: json.dumps(run, sort_keys=True))
     found: dict[str, Any] = {}
-    for name in ("version", "tvm", "python", "host", "seed", "options"):
+    for name in ("version", "tvm", "python", "host", "seed", "root"):
         values = [run[name] for run in runs]
         found[name] = values[0] if all(value == values[0] for value in values) else None
     return {
         **found,
+        "options": _options([run["options"] for run in runs]),
         "started": min(run["started"] for run in runs),
         "seconds": round(sum(run["seconds"] for run in runs), 3),
         "argv": [],
@@ -93,6 +101,22 @@ def _run(records: Records) -> dict[str, Any]:
         "shard": None,
         "runs": runs,
     }
+
+
+def _options(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Options that all runs had in common, the mutants that any was asked for, and any sample."""
+    found: dict[str, Any] = {}
+    for name in sorted({name for options in told for name in options}):
+        values = [options.get(name) for options in told]
+        found[name] = values[0] if all(value == values[0] for value in values) else None
+        if name == "mutants" and found[name] is None:
+            # a run that was asked for none had them all
+            found[name] = (
+                sorted({text for value in values for text in value or ()}) if all(values) else []
+            )
+        if name == "sample":
+            found[name] = next((value for value in values if value), None)
+    return found
 
 
 def _union(

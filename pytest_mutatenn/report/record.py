@@ -14,6 +14,9 @@ from pytest_mutatenn.report.duplicates import accepted_one, counts, same_code_as
 from pytest_mutatenn.report.grouped import column
 from pytest_mutatenn.report.judging import MADE, Judge, one_of_each
 from pytest_mutatenn.report.latencies import NOT_ASKED, latency_of
+from pytest_mutatenn.report.margins import Margins, margins_of, of_baseline
+from pytest_mutatenn.report.marking import tests_of
+from pytest_mutatenn.report.noise import doubtful, noise_of
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.sources import sources_of
 
@@ -25,15 +28,20 @@ FIELDS = (
     "cells",
     "baseline",
     "checks",
+    "tests",
     "plans",
+    "operators",
     "mutants",
     "sources",
     "divergent",
     "differential",
     "latency",
+    "noise",
+    "margins",
     "absent",
     "score",
     "excluded",
+    "gates",
     "warnings",
     "artefacts",
 )
@@ -54,10 +62,20 @@ _STATS = (
     "change",
     "inputs",
     "evaluation",
+    "output_difference",
+)
+_SHOWN = (
+    "infected",
+    "propagated",
+    "top1_changed",
+    "nonfinite",
+    "tau_mean",
+    "inputs",
+    "evaluation",
+    "output_difference",
 )
 _NOWHERE: Mapping[str, Any] = {"before": "", "after": "", "index": None}
 """What a cell says of a mutant that it has not."""
-_SHOWN = ("infected", "propagated", "top1_changed", "nonfinite", "tau_mean", "inputs", "evaluation")
 
 
 @dataclass
@@ -74,6 +92,8 @@ class Gathered:
         (model id, cell id) -> the cell's plan.
     cells
         Cell id -> its description.
+    tests
+        Test -> where it stands.
     counters
         Work done and spared.
     mixed
@@ -86,6 +106,7 @@ class Gathered:
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     plans: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     cells: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tests: dict[str, dict[str, Any]] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -98,6 +119,7 @@ def build_record(
     full_matrix: bool,
     sampled: bool,
     latency_off: str = NOT_ASKED,
+    repeats: int = 0,
 ) -> dict[str, Any]:
     """Build the report.
 
@@ -113,30 +135,38 @@ def build_record(
         Whether the mutants are a sample.
     latency_off
         Why latencies were not measured; empty where they were.
+    repeats
+        How often the unmutated network was run once more.
     """
     everything = one_of_each(gathered.rows)
     judge = Judge(everything, full_matrix)
     mutants = _mutants(gathered, judge)
     plans = _plans(gathered)
-    record = {
+    record: dict[str, Any] = {
         "schema": SCHEMA,
         "run": {**run, "counters": dict(sorted(gathered.counters.items()))},
         "models": [gathered.models[name] for name in sorted(gathered.models)],
         "cells": [gathered.cells[name] for name in sorted(gathered.cells)],
         "baseline": _baseline(everything),
         "checks": _checks(judge),
+        "tests": tests_of(everything, gathered.tests),
         "plans": plans,
+        "operators": _operators(gathered),
         "mutants": mutants,
         "sources": sources_of(mutants, gathered.sources),
         "divergent": [],
         "differential": {**NOTHING},
         "latency": latency_of(everything, latency_off),
+        "noise": noise_of(everything, repeats),
+        "margins": margins_of(mutants),
         "absent": _absent(gathered),
         "score": scores_of(mutants, sampled),
         "excluded": excluded_of(mutants, plans),
+        "gates": [],
         "warnings": _warnings(gathered),
         "artefacts": {"folder": None, "kept": []},
     }
+    record["warnings"] += doubtful(record)
     return {**record, "divergent": divergent_of(record, None)}
 
 
@@ -148,6 +178,7 @@ def _baseline(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "cell": row["cell"],
             "outcome": row["result"],
             "message": row["reason"],
+            "margins": of_baseline(row),
             **({"told": row["stats"]} if row.get("stats") else {}),
         }
         for row in rows
@@ -189,10 +220,25 @@ def _plans(gathered: Gathered) -> list[dict[str, Any]]:
     ]
 
 
+def _operators(gathered: Gathered) -> list[dict[str, Any]]:
+    """What the operators of the mutants do."""
+    found = {
+        entry["operator"]: {
+            "id": entry["operator"],
+            "category": entry["category"],
+            "summary": entry["summary"],
+        }
+        for plan in gathered.plans.values()
+        for entry in plan["mutants"]
+    }
+    return [found[name] for name in sorted(found)]
+
+
 def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     alone: dict[tuple[str, str], dict[str, Verdict]] = {}
     ids: dict[tuple[str, str], str] = {}
+    margins = Margins(judge)
     for (model, cell), plan in sorted(gathered.plans.items()):
         by_code = _accepted_code(judge, model, cell, plan)
         lonely = dict(by_code)
@@ -208,6 +254,8 @@ def _mutants(gathered: Gathered, judge: Judge) -> list[dict[str, Any]]:
             record = found.setdefault((model, entry["name"]), _described(model, entry, gathered))
             record["cells"][cell] = _cell(judgement, group, entry)
             record["cells"][cell]["accepted"] = entry["id"] in plan["accepted"]
+            measured = margins.of_mutant(model, cell, judgement, group)
+            record["cells"][cell]["margins"] = measured
             ids[model, entry["name"]] = entry["id"]
             alone.setdefault((model, entry["name"]), {})[cell] = own.verdict
             own = _first_of_its_code(own, entry["name"], group, lonely)
@@ -336,6 +384,8 @@ def _cell(
         "after": stats.get("after", entry["after"]),
         "stderr": stats.get("stderr", ""),
         "deciding": _deciding(judgement, rows),
+        "indistinguishable": None,
+        "margins": [],
         "code": None,
         "artefacts": [],
     }

@@ -9,7 +9,11 @@ from typing import Any
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import write_differences
 from pytest_mutatenn.report.divergence import write_divergent
+from pytest_mutatenn.report.gates import Gates
 from pytest_mutatenn.report.latencies import write_latencies
+from pytest_mutatenn.report.margins import write_margins
+from pytest_mutatenn.report.noise import write_noise
+from pytest_mutatenn.report.shards import missing
 from pytest_mutatenn.report.words import Write, count_of, cut, more
 
 _SHOWN = 10
@@ -32,20 +36,32 @@ def write_summary(
         Show every survivor.
     """
     _devices(record, line)
+    _shard(record, line)
     if not record["mutants"]:
         _baseline(record, line)
         write_differences(record, line, verbose=verbose)
         write_latencies(record, line)
+        write_noise(record, line, verbose=verbose)
+        _warnings(record, line)
         return
     _checks(record, line)
     _table(record, line, titles, verbose=verbose)
     write_differences(record, line, verbose=verbose)
     write_latencies(record, line)
+    write_noise(record, line, verbose=verbose)
     write_divergent(record, line, verbose=verbose)
     _survivors(record, line, verbose=verbose)
+    write_margins(record, line, verbose=verbose)
     _rest(record, line)
+    _warnings(record, line)
+
+
+def _warnings(record: Mapping[str, Any], line: Write) -> None:
     for text in record["warnings"]:
         line(f"WARNING: {text}", yellow=True)
+    for gate in record["gates"]:
+        if gate["passed"]:
+            line(gate["text"], green=True)
 
 
 def _devices(record: Mapping[str, Any], line: Write) -> None:
@@ -55,6 +71,25 @@ def _devices(record: Mapping[str, Any], line: Write) -> None:
         if not cell["available"]:
             what = "compiled only" if cell["id"] in compiled else "skipped"
             line(f"{cell['id']} {what}, no such device: {cell['reason']}", yellow=True)
+
+
+def _shard(record: Mapping[str, Any], line: Write) -> None:
+    """That this is a part of a run, and what becomes of the gates."""
+    shard = record["run"]["shard"]
+    if shard is not None:
+        here, others = (
+            sum(plan[name] for plan in record["plans"]) for name in ("mutants", "other_shards")
+        )
+        asked = str(Gates.of(shard["gates"]))
+        gates = f" and judges the gates {asked}" if asked else ""
+        line(
+            f"shard {shard['number']}/{shard['count']}, a part of a run: {here} mutants, and "
+            f"{others} in the other shards; pytest-mutatenn combine makes one report of all{gates}",
+            bold=True,
+        )
+    elif gaps := missing([record]):
+        lacks = ", ".join(f"{n}/{count}" for (_, count), numbers in gaps.items() for n in numbers)
+        line(f"A PART OF A RUN: the shards {lacks} are missing.", red=True, bold=True)
 
 
 def _baseline(record: Mapping[str, Any], line: Write) -> None:
@@ -157,7 +192,7 @@ def _survivors(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None
         line(f"    - {cut(there['before'], there['after'])}")
         line(f"    + {cut(there['after'], there['before'])}")
         if there["infected"] is not None:
-            line(f"    {_why(there)}")
+            line(f"    {why_survived(there)}")
         if there["undefined"]:
             line(f"    {there['undefined']}: undefined, and another device may show it")
     more(line, len(found) - limit)
@@ -174,7 +209,7 @@ def _spread(found: list[Any], limit: int) -> Iterable[Any]:
     return [entry for _, _, entry in sorted(chosen, key=lambda e: e[1])]
 
 
-def _why(there: Mapping[str, Any]) -> str:
+def why_survived(there: Mapping[str, Any]) -> str:
     """Which of three things to mend: the inputs, nothing, or the assertion."""
     infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
     if not infected:
@@ -194,6 +229,7 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
         "EQUIVALENT": "equivalent",
         "DUPLICATE": "duplicate",
         "sampled_out": "sampled out",
+        "other_shards": "in other shards",
     }
     found = [f"{excluded[name]} {text}" for name, text in words.items() if excluded.get(name)]
     found += [f"{count} {reason}" for reason, count in _skipped(record)]
@@ -214,7 +250,7 @@ def _rest(record: Mapping[str, Any], line: Write) -> None:
         f"evaluations run {counters.get('evaluations_run', 0)}, "
         f"taken from the store {counters.get('evaluations_reused', 0)}"
     )
-    if excluded.get("not_selected"):
+    if excluded.get("not_selected") or excluded.get("other_shards"):
         return  # what was not asked for is not missing
     absent = {entry["operator"] for entry in record["absent"]}
     present = {mutant["operator"] for mutant in record["mutants"]}

@@ -38,8 +38,8 @@ def report(cell, results, started="2030-01-01", mutants=(), **options):
     )
     run = {
         "version": "1", "tvm": "2", "python": "3", "host": {"cpu": cell}, "started": started,
-        "seconds": 2.0, "argv": [], "seed": 0, "workers": 0, "options": {**OPTIONS, **options},
-        "shard": None,
+        "seconds": 2.0, "argv": [], "root": "", "seed": 0, "workers": 0,
+        "options": {**OPTIONS, **options}, "shard": None,
     }  # fmt: skip
     record = build_record(gathered, run, full_matrix=False, sampled=False)
     best = [[0], [1]] if cell == A else [[0], [0]]
@@ -105,6 +105,20 @@ def test_what_was_combined_can_be_combined_again(two):
     in_turn, different = merge([("ab.json", merge(two)[0]), third])
     assert different == []
     assert in_turn == at_once
+
+
+def test_runs_of_chosen_mutants_can_be_combined_again():
+    parts = []
+    for cell, chosen in ((A, ["x@*"]), (B, ["*@k#1"]), ("c-O2", [])):
+        part = report(cell, {"x@k#1": "failed"})
+        part["run"]["options"]["mutants"] = chosen
+        parts.append((cell, part))
+    first, _ = merge(parts[:2])
+    assert first["run"]["options"]["mutants"] == ["*@k#1", "x@*"]
+    in_turn, different = merge([("ab", first), parts[2]])
+    assert different == []
+    assert in_turn["run"]["options"]["mutants"] == []
+    assert in_turn == merge(parts)[0]
 
 
 def test_runs_that_shared_out_the_mutants_of_a_cell_make_one(two):
@@ -234,6 +248,11 @@ def test_it_prints_and_writes_what_it_made(files, tmp_path, capsys):
     assert f"json report: {tmp_path / 'out.json'}" in told
 
 
+def test_a_report_can_be_printed(files, capsys):
+    assert main(["combine", *files, "--report=github"]) == 0
+    assert "\n::notice title=mutation score 75.0 %25::" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -285,7 +304,7 @@ def test_what_is_no_report_is_code_2(text, said, files, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["combine"], [], ["combine", "a.json", "--fail-under=120"], ["compine", "a.json"]],
+    [["combine"], [], ["combine", "a.json", "--verbos=2"], ["compine", "a.json"]],
 )
 def test_wrong_arguments_are_code_2(arguments, files):
     with pytest.raises(SystemExit) as error:

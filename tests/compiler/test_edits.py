@@ -38,6 +38,11 @@ def test_many_sites_are_many_edits():
     assert [edit[:2] for edit in edits] == [(1, 23), (2, 20), (4, 37)]
 
 
+def test_several_changes_of_a_line_are_several_edits():
+    edits = edits_between(KERNEL, KERNEL.replace("0 < i and i < 7", "0 <= i and i <= 7"))
+    assert [edit[1:] for edit in edits] == [(14, 3, 15, "<="), (24, 3, 25, "<=")]
+
+
 def test_equal_texts_have_none():
     assert edits_between(KERNEL, KERNEL) == []
 

@@ -159,13 +159,13 @@ def test_a_run_with_an_idle_core_gives_the_same_report(project, monkeypatch, sel
     monkeypatch.setattr(Engine, "_begin", noted)
     monkeypatch.setattr(Engine, "row_of", claimed)
     found = {}
-    for cores in (1, 2):
+    for cores, options in ((1, ()), (2, ()), (3, ("--mutatenn-no-ahead",))):
         monkeypatch.setattr(pytest_mutatenn.session, "cores", lambda cores=cores: cores)
         asked.clear()
         begun.clear()
         project.write(test_tiny=SUITE)
         project.cache = project.path / f"store-{cores}"
-        result = project.run("--mutatenn-stages=graph", "-p", "no:cacheprovider", *selected)
+        result = project.run("--mutatenn-stages=graph", *options, *selected)
         assert result.ret == 0
         found[cores] = _same(result.report)
         ahead = [mutant for mutant, early in asked if early]
@@ -173,7 +173,7 @@ def test_a_run_with_an_idle_core_gives_the_same_report(project, monkeypatch, sel
         # all but the first, and each once
         assert ahead == (first[1:] if cores == 2 else [])
         assert bool(begun) == (cores == 2)
-    assert found[1] == found[2]
+    assert found[1] == found[2] == found[3]
     assert len(found[1]["mutants"]) > 5
 
 

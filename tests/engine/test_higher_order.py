@@ -29,6 +29,7 @@ def found(stage, place, number, operator="op", spot=None, layers=None):
         "before": f"old {place} {number}",
         "after": f"new {place} {number}",
         "parameters": {},
+        "summary": f"Do {operator}.",
     }
     return Found(entry, f"{place} {number if spot is None else spot}")
 
@@ -161,6 +162,7 @@ def test_an_entry_tells_of_all_its_parts():
         "before": "old conv 1; old dense 2",
         "after": "new conv 1; new dense 2",
         "parameters": {"one.factor": 2},
+        "summary": "Do one. Do two.",
     }
 
 

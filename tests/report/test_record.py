@@ -1,12 +1,13 @@
 """The report as data, from rows as processes tell them."""
 
 import json
+from pathlib import Path
 
 import pytest
 from told import CELL, GREEN, build, plan, row
 
 from pytest_mutatenn.report import json as writer
-from pytest_mutatenn.report.record import build_record
+from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.tally import Tally
 
 
@@ -138,12 +139,12 @@ def test_a_sample_has_an_interval():
 
 
 def test_a_process_that_read_no_inputs_does_not_hide_that_another_did():
-    tally = Tally(None, [])
+    tally = Tally(None, [], Path())
     read = {"id": "m", "digest": "d", "dataset": {"count": 3}}
     unread = {"id": "m", "digest": "d", "dataset": None}
     for models in ({"m": unread}, {"m": read}, {"m": dict(unread)}):
         told_by_it = {"models": models, "cells": {}, "plans": [], "counters": {"steps": 2}}
-        tally.add_process({**told_by_it, "notes": [], "sources": {}, "recorded": {}})
+        tally.add_process({**told_by_it, "tests": {}, "notes": [], "sources": {}, "recorded": {}})
 
     assert tally.gathered.models["m"]["dataset"] == {"count": 3}
     assert tally.gathered.counters == {"steps": 6}
@@ -208,6 +209,7 @@ def told(fingerprint="x86-64-v3", digest="d"):
         "cells": {CELL: {"id": CELL, "fingerprint": fingerprint}},
         "plans": [],
         "counters": {},
+        "tests": {},
         "notes": [],
         "sources": {},
         "recorded": {},
@@ -223,10 +225,24 @@ def told(fingerprint="x86-64-v3", digest="d"):
     ],
 )
 def test_processes_that_differ_are_a_warning(other, said):
-    tally = Tally(None, [])
+    tally = Tally(None, [], Path())
     for process in (told(), other, other):
         tally.add_process(process)
     found = build_record(tally.gathered, {}, full_matrix=False, sampled=False)["warnings"]
     assert len(found) == len(said)
     for text, start in zip(found, said, strict=True):
         assert text.startswith(start)
+
+
+def test_it_says_where_the_tests_stand_and_what_the_operators_do():
+    place = {"file": "test_a.py", "line": 7, "marker": 3}
+    gathered = Gathered(
+        rows=[row(None, "a", "passed"), row("x@k#1", "a", "failed")],
+        plans={("m", CELL): plan("x@k#1", "y@k#1", "y@k#2")},
+        tests={"a": place, "not run": place},
+    )
+    found = build_record(gathered, {}, full_matrix=False, sampled=False)
+    assert found["tests"] == [{"test": "a", **place}]
+    assert found["operators"] == [
+        {"id": name, "category": "stores", "summary": "Change it."} for name in ("x", "y")
+    ]
