@@ -14,19 +14,20 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 
 # what imports what: a part imports only parts of its own line and of the lines below it
 LAYERS = [
-    (
-        "plugin",
-        "session",
-        "exporting",
-        "rows",
-        "tally",
-        "fixtures",
-        "scheduling",
-        "progress",
-        "junit",
-    ),
+    ("plugin", "gathering", "listings", "scheduling", "progress", "junit"),
+    ("session", "describing", "exporting", "rows", "tally", "fixtures"),
     ("__main__", "commands"),
-    ("report", "grid", "engines", "selection", "shards", "subject", "settings"),
+    (
+        "report",
+        "grid",
+        "engines",
+        "selection",
+        "shards",
+        "subject",
+        "settings",
+        "parsing",
+        "upcoming",
+    ),
     ("options", "accepted", "place", "cells", "presence"),
     ("analysis",),
     ("engine",),
