@@ -256,6 +256,6 @@ def _said(entry: Mapping[str, Any]) -> str:
     changing = [
         f"{name} by {'any number' if floor is None else format(floor, '.3g')}"
         for name, floor in entry["metrics"].items()
-        if floor != 0 and name != "max_abs_diff"
+        if name != "max_abs_diff" and (floor is None or floor > _ROUNDED)
     ]
     return f"differs from run to run {largest}" + (f"; {', '.join(changing)}" if changing else "")

@@ -77,12 +77,15 @@ def test_why_there_is_not_more_stands_in_the_index(suite):
     ids = "kernel.store_times_one@softmax#1,kernel.add_to_sub@softmax#1"
     suite.write(
         conftest="""
-        from pytest_mutatenn.operators.registry import operator
         from tvm import tirx
+        from tvm.ir import prim
+        from pytest_mutatenn import operator
 
-        @operator("store_times_one", category="stores", on=[tirx.BufferStore])
+        @operator("store_times_one", category="stores", on=tirx.BufferStore, stages=["kernel"])
         def store_times_one(node):
-            yield tirx.BufferStore(node.buffer, node.value * 1.0, node.indices)
+            "Multiply what is stored by one."
+            value = prim.Mul(node.value, tirx.const(1.0, "float32"))
+            yield tirx.BufferStore(node.buffer, value, node.indices)
         """
     )
     result = suite.run(f"--mutatenn-mutants={ids}", "--mutatenn-keep=all", apart=True)

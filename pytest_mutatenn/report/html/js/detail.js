@@ -73,7 +73,7 @@ function mutantHead(index, { m }) {
     "section",
     { class: "mutanthead" },
     h("h2", { class: "id" }, m.id),
-    index.says(m.operator) ? h("p", { class: "says" }, index.says(m.operator)) : null,
+    h("p", { class: "says" }, withCode(index.says(m.operator))),
     facts([
       ["Network", m.model],
       ["Operator", m.operator],

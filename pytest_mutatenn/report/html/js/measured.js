@@ -167,10 +167,14 @@ function noiseSection(index) {
   if (!noise) return null;
   if (!noise.cells?.length)
     return noise.off ? section("Noise", null, h("p", { class: "empty" }, noise.off)) : null;
-  const metrics = (of) =>
-    Object.entries(of ?? {})
-      .map(([name, value]) => `${name} ${floor(value)}`)
-      .join(", ");
+  const metrics = (of) => {
+    const all = Object.entries(of ?? {});
+    const some = all.filter(([, value]) => value !== 0);
+    const none = all.length - some.length;
+    const said = some.map(([name, value]) => `${name} ${floor(value)}`);
+    if (none) said.push(some.length ? `${countOf(none, "other")} by 0` : "all by 0");
+    return said.join(", ");
+  };
   const several = index.several;
   return section(
     "Noise",
@@ -181,14 +185,14 @@ function noiseSection(index) {
     },
     noise.cells?.length
       ? table(
-          [...(several ? ["network"] : []), "cell", "#largest difference", "metrics"],
+          [...(several ? ["network"] : []), "cell", "#outputs by up to", "metrics by up to"],
           noise.cells.map((entry) => [...(several ? [entry.model] : []), entry.cell, entry.off ? "–" : floor(entry.output), entry.off || metrics(entry.metrics)]),
           { label: "noise in each cell" },
         )
       : null,
     noise.pairs?.length
       ? table(
-          [...(several ? ["network"] : []), "cells", "#largest difference", "metrics"],
+          [...(several ? ["network"] : []), "cells", "#outputs by up to", "metrics by up to"],
           noise.pairs.map((entry) => [
             ...(several ? [entry.model] : []),
             `${entry.a} ~ ${entry.b}`,
