@@ -15,13 +15,13 @@ from pytest_mutatenn.engine.version import package_version
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.grid import Grid, Row
 from pytest_mutatenn.report.artefacts import safe_name
-from pytest_mutatenn.report.export import Exported, place_of, write_export
+from pytest_mutatenn.report.export import Exported, export_name, write_export
 
 __all__ = ["export_rows"]
 
 
 def export_rows(grid: Grid, rows: Iterable[Any], folder: Path) -> Iterator[tuple[str, Path]]:
-    """Export every mutant that has a row: to the folder, or below it where they are several.
+    """Export every mutant that has a row, each to a folder of its own below the one given.
 
     Yields
     ------
@@ -41,8 +41,10 @@ def export_rows(grid: Grid, rows: Iterable[Any], folder: Path) -> Iterator[tuple
         raise MutatennError(
             "There is nothing to export: no mutant was collected. Name one by --mutatenn-mutants."
         )
+    several = len({model for model, _, _ in wanted}) > 1
     for (model, cell, mutant), row in sorted(wanted.items(), key=lambda entry: str(entry[0])):
-        place = folder if len(wanted) == 1 else folder / place_of(model, cell.id, mutant)
+        below = folder / safe_name(model) if several else folder
+        place = below / export_name(mutant, cell.id)
         write_export(_exported(grid, row), place)
         yield f"{mutant} in {cell.id}", place
 

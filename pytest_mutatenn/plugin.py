@@ -216,7 +216,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
 
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None:
-        from pytest_mutatenn.session import describe_subjects, estimate_times
+        from pytest_mutatenn.describing import describe_subjects, estimate_times
 
         reporter.ensure_newline()
         if ours.used:
@@ -361,8 +361,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     ours = _session(config)
     if ours is None:
         return
+    from pytest_mutatenn.describing import describe_subjects, tell
     from pytest_mutatenn.junit import tell_suite
-    from pytest_mutatenn.session import describe_subjects, tell
 
     if hasattr(config, "workerinput"):
         config.workeroutput["mutatenn"] = tell(ours)  # type: ignore[attr-defined]

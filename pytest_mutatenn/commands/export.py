@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.report.artefacts import safe_name
-from pytest_mutatenn.report.export import EXPECTED
+from pytest_mutatenn.report.export import EXPECTED, export_name
 from pytest_mutatenn.report.finding import find_mutants
 from pytest_mutatenn.report.json import DEFAULT
 from pytest_mutatenn.report.reading import read_report
@@ -24,6 +23,8 @@ and NumPy, and not pytest-mutatenn. Give this in the folder where the tests were
 collected again with the arguments of the report, since they say which network and inputs it was;
 none is run, and what the store has is not run again either.
 """
+NOTHING = 1
+"""The exit code where none of several mutants can be exported."""
 _ORDER = ("KILLED", "CRASHED", "TIMEOUT", "SURVIVED", "DUPLICATE", "EQUIVALENT")
 """Which cell is taken where none is named: the first with the earliest of these verdicts."""
 
@@ -63,14 +64,22 @@ def add(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Export, and say where."""
     record = read_report(arguments.report)
-    for mutant in find_mutants(record, arguments.id):
-        cell = _cell(mutant, arguments.cell)
-        folder = arguments.output / safe_name(f"{mutant['id']}@{cell}")
-        if mutant["id"].endswith(f"@{cell}"):
-            folder = arguments.output / safe_name(mutant["id"])
-        _export(record, mutant, cell, folder)
-        print(f"{mutant['id']} in {cell}, {mutant['cells'][cell]['verdict']}: {folder}")
-    return 0
+    wanted: dict[str, list[Mapping[str, Any]]] = {}
+    found = find_mutants(record, arguments.id)
+    for mutant in found:
+        try:
+            wanted.setdefault(_cell(mutant, arguments.cell), []).append(mutant)
+        except MutatennError as error:
+            if len(found) == 1:
+                raise
+            print(f"not exported: {error}", file=sys.stderr)
+    for cell, mutants in wanted.items():
+        _export(record, mutants, cell, arguments.output)
+        for mutant in mutants:
+            folder = arguments.output / export_name(mutant["id"], cell)
+            _compare(mutant, cell, folder)
+            print(f"{mutant['id']} in {cell}, {mutant['cells'][cell]['verdict']}: {folder}")
+    return 0 if wanted else NOTHING
 
 
 def _cell(mutant: Mapping[str, Any], wanted: str | None) -> str:
@@ -93,26 +102,30 @@ def _cell(mutant: Mapping[str, Any], wanted: str | None) -> str:
     return str(found)
 
 
-def _export(record: Mapping[str, Any], mutant: Mapping[str, Any], cell: str, folder: Path) -> None:
+def _export(
+    record: Mapping[str, Any], mutants: Sequence[Mapping[str, Any]], cell: str, folder: Path
+) -> None:
+    """Have pytest write the folders of mutants in one cell."""
+    ids = [mutant["id"] for mutant in mutants]
     device, _, level = cell.rpartition("-O")
     command = [
         sys.executable,
         "-m",
         "pytest",
-        *_kept(_arguments(record, mutant, cell)),
-        f"--mutatenn-mutants={mutant['id']}",
+        *_kept(_arguments(record, cell)),
+        f"--mutatenn-mutants={','.join(ids)}",
         f"--mutatenn-devices={device}",
         f"--mutatenn-opt-levels={level}",
         f"--mutatenn-export={folder}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode or not (folder / EXPECTED).is_file():
+    there = [folder / export_name(mutant, cell) / EXPECTED for mutant in ids]
+    if done.returncode or not all(path.is_file() for path in there):
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise MutatennError(
-            f"{mutant['id']} could not be exported. This was run, and has to find the tests, the "
+            f"{', '.join(ids)} could not be exported. This was run, and has to find the tests, the "
             f"network and the inputs of the report:\n{subprocess.list2cmdline(command[1:])}\n{said}"
         )
-    _compare(mutant, cell, folder)
 
 
 def _compare(mutant: Mapping[str, Any], cell: str, folder: Path) -> None:
@@ -127,7 +140,7 @@ def _compare(mutant: Mapping[str, Any], cell: str, folder: Path) -> None:
         )
 
 
-def _arguments(record: Mapping[str, Any], mutant: Mapping[str, Any], cell: str) -> Sequence[str]:
+def _arguments(record: Mapping[str, Any], cell: str) -> Sequence[str]:
     """The arguments of the run that a verdict is from; of several the first with its cell."""
     runs = record["run"].get("runs", [record["run"]])
     device = cell.rpartition("-O")[0]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-__all__ = ["Shown", "script_of"]
+__all__ = ["Shown", "script_of", "text_before"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,27 @@ class Shown:
     @classmethod
     def of(cls, stage: str, name: str, before: Any, after: Any) -> Shown:
         """Print a function before and after."""
-        return cls(stage, name, "tvmscript", script_of(before), script_of(after))
+        return cls(stage, name, "tvmscript", text_before(before), script_of(after))
+
+
+@cache
+def text_before(function: Any) -> str:
+    """Print a function that many mutants change, once; it is known by being the very object."""
+    return script_of(function)
+
+
+_ELSEWHERE = ("target", "op_pattern")
 
 
 def script_of(function: Any) -> str:
     """Print a PrimFunc, or a Relax function, as TVMScript.
 
-    Without its target, which is the cell's and longer than many a kernel, and without the comments
-    before it, which say what a script would have to import.
+    Without its target, which is the cell's and longer than many a kernel, without the note on what
+    it may be fused with, in which cells differ, and without the comments before it, which say what
+    a script would have to import.
     """
-    if function.attrs and "target" in function.attrs:
-        function = function.without_attr("target")
+    for name in _ELSEWHERE:
+        if function.attrs and name in function.attrs:
+            function = function.without_attr(name)
     text = str(function.script())
     return text[text.index("@") :].rstrip() + "\n"

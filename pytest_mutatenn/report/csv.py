@@ -23,7 +23,15 @@ _OF_MUTANT = (
 )
 _OF_CELL = (
     *("verdict", "reason", "outcome", "inputs_run", "infected", "propagated", "top1_changed"),
-    *("nonfinite", "tau_mean", "seconds_compile", "seconds_run", "undefined", "code_digest"),
+    *(
+        "nonfinite",
+        "tau_mean",
+        "indistinguishable",
+        "seconds_compile",
+        "seconds_run",
+        "undefined",
+        "code_digest",
+    ),
     *("before", "after"),
 )
 _TESTS = ("killed_by", "survived")

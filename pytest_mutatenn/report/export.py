@@ -13,7 +13,7 @@ from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report import alone
 from pytest_mutatenn.report.artefacts import safe_name
 
-__all__ = ["EXPECTED", "Exported", "write_export"]
+__all__ = ["EXPECTED", "Exported", "export_name", "write_export"]
 
 EXPECTED = "expected.json"
 
@@ -165,6 +165,6 @@ def _json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def place_of(model: str, cell: str, mutant: str) -> Path:
-    """Where one of several exports goes, below their folder."""
-    return Path(safe_name(model), safe_name(cell), safe_name(mutant))
+def export_name(mutant: str, cell: str) -> str:
+    """What the folder of a mutant in a cell is called, whether its id names the cell or not."""
+    return safe_name(mutant if mutant.endswith(f"@{cell}") else f"{mutant}@{cell}")

@@ -6,7 +6,7 @@ What is shown beside sources, in a code review or as a list of warnings, is made
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from pytest_mutatenn.report.divergence import explanation
 from pytest_mutatenn.report.marking import in_checkout
 from pytest_mutatenn.report.terminal import why_survived
 from pytest_mutatenn.report.text import visible
-from pytest_mutatenn.report.words import cut
+from pytest_mutatenn.report.words import cut, test_name
 
 
 class Spot(NamedTuple):
@@ -35,7 +35,8 @@ class Finding:
         another's did not.
     level
         ``warning``, or ``note`` where there may be nothing to mend: no input shows the fault, the
-        network masks it, or it is another change in each cell's code.
+        network masks it, the difference is no more than noise, or it is another change in each
+        cell's code.
     mutant
         As it stands in the report.
     cells
@@ -108,11 +109,14 @@ def _survivor(mutant: Mapping[str, Any], spots: Mapping[str, Spot]) -> Finding |
         return None
     there = [mutant["cells"][cell] for cell in cells]
     seen = any(entry["propagated"] for entry in there)
-    noise = all(entry.get("indistinguishable") for entry in there)
+    noise = all(entry["indistinguishable"] for entry in there)
     most = max(there, key=lambda e: (e["top1_changed"] or 0, e["propagated"] or 0))
     lines = [*_layer(mutant), *_change(most["before"], most["after"])]
     if most["infected"] is not None:
         lines.append(_sentence(why_survived(most)))
+    lines += _nearest(most["margins"])
+    if noise:
+        lines.append("All of the difference is under the noise of the unmutated network.")
     if most["undefined"]:
         lines.append(f"{most['undefined']}: undefined, and another device may show it.")
     return Finding(
@@ -162,13 +166,25 @@ def _change(before: str, after: str) -> list[str]:
     return [f"- {cut(before, after)}", f"+ {cut(after, before)}"]
 
 
+def _nearest(margins: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The test that is nearest to failing, by the room that the unmutated network has."""
+    known = [one for one in margins if one["exact"] and one["relative"] is not None]
+    if not known:
+        return []
+    one = min(known, key=lambda entry: entry["relative"])
+    return [
+        f"Nearest to failing: {test_name(one['test'])}, where {one['metric']} is "
+        f"{one['value']:.6g}, wanted {one['op']} {one['bound']:.6g}."
+    ]
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
 def _spots(record: Mapping[str, Any]) -> dict[str, Spot]:
     """Test -> its marker, or else the test, where that is in the checkout."""
-    root = record["run"].get("root")
+    root = record["run"]["root"]
     found = {}
     for test in record["tests"]:
         file = in_checkout(root, test["file"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.report.findings import Finding, findings_of
+from pytest_mutatenn.report.marking import in_checkout
 from pytest_mutatenn.report.text import visible, write_text
 from pytest_mutatenn.report.words import count_of
 
@@ -31,19 +32,39 @@ def write(record: Mapping[str, Any], path: Path) -> None:
 def render(record: Mapping[str, Any]) -> str:
     """Give the annotations, a line each."""
     findings = findings_of(record)
-    failed = [gate for gate in record.get("gates", ()) if not gate["passed"]]
+    errors = [*_gates(record), *_red(record)]
     warnings = [one for one in findings if one.level == "warning"]
     notes = [one for one in findings if one.level == "note"]
-    left = {
-        "failed gates": failed[LIMIT:],
+    left: dict[str, Sequence[Any]] = {
+        "errors": errors[LIMIT:],
         "warnings": warnings[LIMIT:],
         "notices": notes[LIMIT - 1 :],
     }
-    lines = [_command("error", "mutation testing", gate["text"]) for gate in failed[:LIMIT]]
+    lines = errors[:LIMIT]
     lines += _annotations("warning", warnings[:LIMIT])
     lines += _annotations("notice", notes[: LIMIT - 1])
-    lines.append(_command("notice", _score(record), _summary(findings, left)))
+    untested = record["mutants"] and record["score"]["overall"]["score"] is None
+    kind = "error" if untested else "notice"
+    lines.append(_command(kind, _score(record), _summary(findings, left)))
     return "\n".join(lines) + "\n"
+
+
+def _gates(record: Mapping[str, Any]) -> Iterator[str]:
+    for gate in record["gates"]:
+        if not gate["passed"]:
+            yield _command("error", "mutation testing", gate["text"])
+
+
+def _red(record: Mapping[str, Any]) -> Iterator[str]:
+    """Tests that fail on the unmutated network, each where it stands."""
+    tests = {one["test"]: one for one in record["tests"]}
+    for entry in record["baseline"]:
+        if entry["outcome"] in ("failed", "error"):
+            test = tests.get(entry["test"])
+            file = in_checkout(record["run"]["root"], test["file"]) if test else None
+            place = {"file": file, "line": test["line"]} if test and file else {}
+            title = f"fails on the unmutated network in {entry['cell']}: {entry['test']}"
+            yield _command("error", visible(title, lines=False), entry["message"], **place)
 
 
 def _annotations(kind: str, findings: Sequence[Finding]) -> Iterator[str]:

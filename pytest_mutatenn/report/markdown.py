@@ -87,7 +87,7 @@ def _head(record: Mapping[str, Any]) -> str:
     overall = record["score"]["overall"]
     lines = [f"## Mutation score: {_percent(overall)}", ""]
     lines += [f"- {'✅' if gate['passed'] else '❌'} {plain(gate['text'])}"
-              for gate in record.get("gates", ())]  # fmt: skip
+              for gate in record["gates"]]  # fmt: skip
     lines.append(
         f"- {overall['detected']} detected, {overall['survived']} survived, over "
         f"{count_of(len(record['score']['by_cell']), 'cell')}; cells disagree on "

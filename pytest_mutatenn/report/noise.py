@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOT_ASKED = "not measured: see --mutatenn-repeats"
 RECORDED = "a recording: nothing runs"
-_DIGITS = 6
+_ROUNDED = 1e-12  # what float64 may round of a metric
 _SHOWN = 10
 
 
@@ -66,9 +66,9 @@ def _largest(told: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "repeats": max(one["repeats"] for one in measured),
         "off": "",
-        "output": _number(max(one["output"] for one in measured)),
+        "output": finite(max(one["output"] for one in measured)),
         "metrics": {
-            name: _number(max(one["metrics"].get(name, 0.0) for one in measured)) for name in names
+            name: finite(max(one["metrics"].get(name, 0.0) for one in measured)) for name in names
         },
     }
 
@@ -101,11 +101,6 @@ def _unlimited(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _infinite(value: float | None) -> float:
     return float("inf") if value is None else value
-
-
-def _number(value: float) -> float | None:
-    known = finite(value)
-    return None if known is None else float(f"{known:.{_DIGITS}g}")
 
 
 def floor_in(metrics: Mapping[str, float | None], metric: str) -> float | None:
@@ -162,7 +157,7 @@ def compare_noise(record: dict[str, Any], store: Store, reference: str) -> None:
         for a, b in itertools.combinations(sorted(keys), 2):
             found = comparer.apart(keys[a], keys[b])
             if found is not None:
-                pairs.append({"model": model["id"], "a": a, "b": b, **_rounded(found)})
+                pairs.append({"model": model["id"], "a": a, "b": b, **_finite(found)})
         floors = _floors(record["noise"], model["id"], reference)
         for mutant in record["mutants"]:
             if mutant["model"] == model["id"]:
@@ -172,9 +167,9 @@ def compare_noise(record: dict[str, Any], store: Store, reference: str) -> None:
                         there["indistinguishable"] = under
 
 
-def _rounded(found: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = {name: _number(value) for name, value in found["metrics"].items()}
-    return {"output": _number(found["output"]), "metrics": metrics}
+def _finite(found: Mapping[str, Any]) -> dict[str, Any]:
+    metrics = {name: finite(value) for name, value in found["metrics"].items()}
+    return {"output": finite(found["output"]), "metrics": metrics}
 
 
 def _floors(noise: Mapping[str, Any], model: str, reference: str) -> dict[str, dict[str, float]]:
@@ -211,7 +206,7 @@ def _is_under(
     found = comparer.apart(there["evaluation"], baseline)
     if found is None:
         return None
-    return all(value <= floor.get(name, 0.0) for name, value in found["metrics"].items())
+    return all(value <= floor.get(name, 0.0) + _ROUNDED for name, value in found["metrics"].items())
 
 
 def write_noise(record: Mapping[str, Any], line: Write, *, verbose: bool) -> None:
@@ -261,6 +256,6 @@ def _said(entry: Mapping[str, Any]) -> str:
     changing = [
         f"{name} by {'any number' if floor is None else format(floor, '.3g')}"
         for name, floor in entry["metrics"].items()
-        if floor != 0 and name != "max_abs_diff"
+        if name != "max_abs_diff" and (floor is None or floor > _ROUNDED)
     ]
     return f"differs from run to run {largest}" + (f"; {', '.join(changing)}" if changing else "")

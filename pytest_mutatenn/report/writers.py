@@ -23,6 +23,7 @@ _WRITERS = (
     "gitlab",
     "csv",
     "badge",
+    "stryker",
     "mutatenn",
 )
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 
 import pytest
 import yaml
@@ -83,3 +84,14 @@ def test_every_device_of_the_matrix_is_in_the_gate():
     assert [word for word in combine if word.startswith("reports/")] == [
         f"reports/{name}.json" for name in names
     ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_what_they_install_is_there(path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = path.read_text("utf-8")
+    values = [*re.findall(r"(?:extras|EXTRAS): (.+)", text)]
+    values += re.findall(r"pytest-mutatenn\[([\w,]+)\]", text)
+    extras = {name for value in values for name in value.split(",")}
+    assert "xdist" in extras
+    assert extras <= project["optional-dependencies"].keys()

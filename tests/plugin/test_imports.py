@@ -14,7 +14,17 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 
 # what imports what: a part imports only parts of its own line and of the lines below it
 LAYERS = [
-    ("plugin", "session", "rows", "tally", "fixtures", "scheduling", "progress", "junit"),
+    (
+        "plugin",
+        "session",
+        "exporting",
+        "rows",
+        "tally",
+        "fixtures",
+        "scheduling",
+        "progress",
+        "junit",
+    ),
     ("__main__", "commands"),
     ("report", "grid", "engines", "selection", "shards", "subject", "settings"),
     ("options", "accepted", "place", "cells", "presence"),

@@ -1,4 +1,4 @@
-"""Reports made up for the tests of their writers: every part filled in, as many mutants as wanted."""
+"""Reports made up for the tests of their writers: every part filled in, of any size."""
 
 import base64
 import random
@@ -6,7 +6,6 @@ import struct
 import urllib.parse
 import zlib
 
-from pytest_mutatenn.analysis.ranges import numbers_of as numbers
 from pytest_mutatenn.report.record import FIELDS
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 
@@ -63,7 +62,17 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
         "cells": [cell(name) for name in cells],
         "sources": sources,
         "baseline": [
-            {"test": test, "model": name, "cell": there, "outcome": "passed", "message": ""}
+            {
+                "test": test,
+                "model": name,
+                "cell": there,
+                "outcome": "passed",
+                "message": "",
+                "margins": [
+                    {"metric": "top1_agreement", "op": ">=", "bound": 0.95, "value": 1.0}
+                    | {"margin": 0.05, "exact": True}
+                ],
+            }
             for name in names
             for there in cells
             for test in tests(text)
@@ -91,7 +100,8 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
             "repeats": 3,
             "off": "",
             "cells": [
-                {"model": n, "cell": c, "output": 1e-7, "metrics": {"top1_agreement": 0.0}}
+                {"model": n, "cell": c, "repeats": 3, "off": "", "output": 1e-7}
+                | {"metrics": {"top1_agreement": 0.0, "max_abs_diff": None}}
                 for n in names
                 for c in cells
             ],
@@ -113,7 +123,11 @@ def made(mutants=40, cells=("llvm-O0", "llvm-O2", "c-O2", "opencl-O2"), *, model
         "score": scores_of(found, True),
         "excluded": {},
         "warnings": [f"--mutatenn-accept: no mutant is {text or 'x'} any more."],
-        "counters": {"kernels_compiled": 12},
+        "tests": [{"test": t, "file": "test_net.py", "line": 3, "marker": 1} for t in tests(text)],
+        "operators": [
+            {"id": name, "category": category, "summary": f"Change it. {text}"}
+            for name, (category, _) in _OPERATORS.items()
+        ],
     }
     record["excluded"] = excluded_of(found, record["plans"])
     return record
@@ -128,6 +142,13 @@ def empty(**parts):
 
 def quoted(text):
     return urllib.parse.quote(str(text), safe="")
+
+
+def combined(record):
+    """The report as of several runs, whose machines differ."""
+    runs = [record["run"], {**record["run"], "python": "3.12.1", "host": None}]
+    several = dict.fromkeys(("version", "tvm", "python", "host", "seed", "options", "root"))
+    return {**record, "run": {**record["run"], **several, "argv": [], "runs": runs}}
 
 
 def tests(text):
@@ -148,6 +169,9 @@ def run(text):
         ],
         "seed": 0,
         "workers": 2,
+        "shard": None,
+        "root": f"/a/checkout{text}",
+        "counters": {"kernels_compiled": 12},
         "options": {"operators": "default", "stages": ["kernel"], "sample": [24.0, False],
                     "order": ["site", 1], "seed": 0, "reference": "llvm-O0"},
     }  # fmt: skip
@@ -281,7 +305,10 @@ def in_cell(chance, number, text):
         if ran
         else None,
         "margins": [margin(chance, test) for test in (killed, survived)] if ran else [],
-        "indistinguishable": False,
+        "output_difference": 0.25 if ran else None,
+        "accepted": False,
+        "index": number,
+        "indistinguishable": None if number % 3 else False,
         "artefacts": [],
     }
 
@@ -296,6 +323,7 @@ def margin(chance, test):
         "value": value,
         "margin": value - 0.95,
         "exact": True,
+        "relative": value,
     }
 
 
@@ -307,7 +335,12 @@ def nearest(mutants):
         if there["verdict"] == "SURVIVED"
     ]
     found.sort(key=lambda entry: abs(entry["margin"]))
-    return {"nearly_killed": found[:20], "barely_killed": []}
+    return {
+        "nearly_killed": found[:20],
+        "barely_killed": [],
+        "left_out": {"nearly_killed": 3, "barely_killed": 0},
+        "not_known": {"killed by something else": 2},
+    }
 
 
 def explained(entry):

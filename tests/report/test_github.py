@@ -4,8 +4,10 @@ import copy
 import re
 
 import pytest
+from hostile_record import LINES, B
 
 from pytest_mutatenn.report import github
+from pytest_mutatenn.report.text import visible
 
 
 def unescape(text, more=""):
@@ -66,7 +68,7 @@ def test_no_more_than_github_shows_and_it_says_what_is_left_out(many):
     found = commands(github.render(many))
     kinds = [kind for kind, *_ in found]
     assert {kind: kinds.count(kind) for kind in kinds} == {"error": 10, "warning": 10, "notice": 10}
-    assert "2 failed gates, 20 warnings, 21 notices" in found[-1][2]
+    assert "2 errors, 20 warnings, 21 notices" in found[-1][2]
 
 
 def test_the_most_important_come_first(many):
@@ -75,6 +77,21 @@ def test_the_most_important_come_first(many):
     titles = [properties["title"].partition("@k")[2] for kind, properties, _ in found
               if kind == "warning"]  # fmt: skip
     assert [title.partition(" ")[0] for title in titles] == [f"#{i}" for i in range(29, 19, -1)]
+
+
+def test_a_test_that_fails_on_the_unmutated_network_is_an_error_where_it_stands(record):
+    record["baseline"][1].update(outcome="failed", message=LINES)
+    kind, properties, message = commands(github.render(record))[0]
+    assert (kind, properties["line"]) == ("error", "7")
+    assert properties["file"].startswith("sub/tests/test_")
+    assert properties["title"].startswith(f"fails on the unmutated network in {B}: test_<script>")
+    assert message.replace("\r\n", "\n") == visible(LINES)
+
+
+def test_nothing_tested_is_an_error(record):
+    record["score"]["overall"].update(score=None)
+    kind, properties, _ = commands(github.render(record))[-1]
+    assert (kind, properties["title"]) == ("error", "mutation score: no mutant was tested")
 
 
 def test_what_no_test_is_known_for_has_no_place(record):

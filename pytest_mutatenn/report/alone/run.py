@@ -28,12 +28,6 @@ os.environ.setdefault("TVM_NUM_THREADS", "1")
 
 def main() -> int:
     """Run a child, and compare."""
-    import device
-
-    lacking = device.missing()
-    if lacking:
-        print(f"This machine lacks {lacking}.")
-        return 2
     expected = json.loads((HERE / "expected.json").read_text())
     print(f"{expected['mutant']} in {expected['cell']}: {expected['verdict']}")
     if expected["outcome"]:
@@ -41,7 +35,10 @@ def main() -> int:
             f"In the report it gave no answer ({expected['outcome']}: {expected['reason']}). It is "
             f"run all the same, in a child that has {expected['seconds']:.0f} s."
         )
-    answers, ended = run_child(expected["seconds"])
+    answers, ended, lacking = run_child(expected["seconds"])
+    if lacking:
+        print(f"This machine lacks {lacking}.")
+        return 2
     names = expected["names"]
     print(f"{'input':>6}  {'unmutated':>9}  {'mutant':>6}  {'report':>6}")
     wrong = 0
@@ -63,14 +60,18 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def run_child(seconds: float) -> tuple[dict[str, dict[int, int]], str]:
-    """Best class of each input by role, and how the mutant ended where it gave no answer."""
+def run_child(seconds: float) -> tuple[dict[str, dict[int, int]], str, str]:
+    """Run both in a process of their own.
+
+    Gives the best class of each input by role, how the mutant ended where it gave no answer, and
+    what this machine lacks.
+    """
     command = [sys.executable, "-u", str(HERE / "run.py"), "--child"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HERE)
     assert child.stdout is not None
     answers: dict[str, dict[int, int]] = {"baseline": {}, "mutant": {}}
     deadline, late, complete = time.monotonic() + COMPILING, False, False
-    waiting = b""
+    waiting, lacking = b"", ""
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([child.stdout], [], [], left)[0]:
@@ -87,19 +88,28 @@ def run_child(seconds: float) -> tuple[dict[str, dict[int, int]], str]:
                 deadline = time.monotonic() + seconds
             elif told["what"] == "done":
                 complete = True
+            elif told["what"] == "lacks":
+                lacking = told["reason"]
             else:
                 answers[told["what"]].update({int(k): v for k, v in told["top1"].items()})
     code = child.wait()
     if late:
-        return answers, f"none in {seconds:.0f} s"
-    return answers, "" if complete and not code else f"its process ended with {code}"
+        return answers, f"none in {seconds:.0f} s", ""
+    return answers, "" if complete and not code else f"its process ended with {code}", lacking
 
 
 def child() -> None:
     """Build both, run both, and print what they give as it comes."""
-    import device
-    import numpy as np
+    try:
+        import device
+        import numpy as np
 
+        lacking = device.missing()
+    except ImportError as error:
+        lacking = f"a package: {error}"
+    if lacking:
+        print(json.dumps({"what": "lacks", "reason": lacking}), flush=True)
+        return
     program = json.loads((HERE / "program.json").read_text())
     inputs = np.load(HERE / "inputs.npz")
     weights = dict(np.load(HERE / "params.npz"))
@@ -205,4 +215,5 @@ class Network:
 if __name__ == "__main__":
     if "--child" in sys.argv:
         child()
-    sys.exit(main())
+    else:
+        sys.exit(main())

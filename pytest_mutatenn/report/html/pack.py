@@ -25,8 +25,8 @@ from typing import Any
 HOLE = "\ue000"
 """Stands for a number in a text; of the private use area, where no text of ours has anything."""
 
-DIGITS = 9
-"""Significant digits of a figure in the page: all that a float32 has."""
+DIGITS = 6
+"""Significant digits of a figure in the page, which shows no more; the JSON report has all."""
 
 _NUMBERS = re.compile(r"[0-9]+")
 _WORTH_SPLITTING = 80  # characters; below, the table's own cost is more than what it spares

@@ -50,7 +50,7 @@ def page_of(record: Mapping[str, Any]) -> str:
     record
         The report. The same report gives the same page, to the byte.
     """
-    first, details = prepare(record)
+    first, details, texts = prepare(record)
     style = _file("style.css")
     script = "".join(['"use strict";\n(() => {\n', *map(_script, SCRIPTS), "})();\n"])
     names = ", ".join(model["id"] for model in record["models"]) or "no network"
@@ -59,7 +59,8 @@ def page_of(record: Mapping[str, Any]) -> str:
         "{{title}}": html.escape(f"{names}: mutation report"),
         "{{style}}": style,
         "{{data}}": _data(first),
-        "{{details}}": "\n".join(map(_details, details)),
+        "{{details}}": "\n".join(_apart("details", part) for part in details),
+        "{{texts}}": "\n".join(_apart("text", text) for text in texts),
         "{{script}}": script,
     }
     page = _file("page.html")
@@ -96,8 +97,8 @@ def _data(value: Any) -> str:
     return text
 
 
-def _details(value: Any) -> str:
-    return f'<script type="application/json" class="details">{_data(value)}</script>'
+def _apart(kind: str, value: Any) -> str:
+    return f'<script type="application/json" class="{kind}">{_data(value)}</script>'
 
 
 def _script(name: str) -> str:

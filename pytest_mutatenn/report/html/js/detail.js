@@ -73,6 +73,7 @@ function mutantHead(index, { m }) {
     "section",
     { class: "mutanthead" },
     h("h2", { class: "id" }, m.id),
+    h("p", { class: "says" }, withCode(index.says(m.operator))),
     facts([
       ["Network", m.model],
       ["Operator", m.operator],
@@ -176,6 +177,8 @@ function inCell(index, m, cell) {
         ["Run in", there.seconds_run === null ? null : seconds(there.seconds_run)],
         ["Inputs with NaN or infinity", there.nonfinite],
         ["Mean Kendall's tau", there.tau_mean === null ? null : figure(there.tau_mean, 6)],
+        ["Largest difference of outputs", there.output_difference == null ? null : figure(there.output_difference)],
+        ["Accepted", there.accepted ? "yes: it is in no score" : null],
         ["Digest of the code", there.code_digest ? h("code", null, there.code_digest) : null],
         ["Kept files", keptFiles(index.record, there)],
       ]),
@@ -211,7 +214,7 @@ function testsSection(m, cell) {
           "div",
           null,
           `${one.metric} ${one.op ?? ""} ${figure(one.bound)}: ${one.exact === false ? "about " : ""}${figure(one.value, 6)}`,
-          h("small", null, `, margin ${figure(one.margin, 3)}`),
+          h("small", null, `, margin ${figure(one.margin, 3)}${roomWords(one)}`),
         ),
       ),
     ];
@@ -225,6 +228,12 @@ function testsSection(m, cell) {
       { label: "tests" },
     ),
   );
+}
+
+// a margin by that of the unmutated network
+function roomWords({ relative }) {
+  if (relative === null || relative === undefined) return "";
+  return `: ${figure(100 * Math.abs(relative), 2)} % of the unmutated network's`;
 }
 
 function pairTable(index, pairs) {

@@ -4,6 +4,11 @@ const MARKS = {
   divergent: ["cells disagree", (row) => row.m.divergent],
   undefined: ["reaches outside its buffers", (row, cells) => cells.some((c) => c.undefined)],
   indistinguishable: ["within the noise", (row, cells) => cells.some((c) => c.indistinguishable)],
+  accepted: ["accepted", (row, cells) => cells.some((c) => c.accepted)],
+  unscored: [
+    "in no cell in the score",
+    (row, cells) => !cells.some((there) => verdictOf(there.verdict).scored),
+  ],
   nonfinite: ["gives NaN or infinity", (row, cells) => cells.some((c) => c.nonfinite)],
   stderr: ["wrote to standard error", (row, cells) => cells.some((c) => c.stderr)],
 };

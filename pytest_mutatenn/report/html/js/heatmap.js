@@ -33,7 +33,7 @@ function survivors(rows) {
 }
 
 function heatMap(index) {
-  const { rows, cells } = index;
+  const { rows, cells, says } = index;
   if (!rows.length) return null;
   const ran = cells.filter((cell) => tallied(rows, cell).score !== null);
   const columns = ran.length ? ran : cells;
@@ -50,7 +50,7 @@ function heatMap(index) {
         { scope: "row" },
         head
           ? name
-          : h("a", { href: fresh({ view: "mutants", operator: name }), title: name }, name),
+          : h("a", { href: fresh({ view: "mutants", operator: name }), title: says(name) || name }, name),
       ),
       columns.map((cell) => heatSquare(there, head ? "all" : name, cell)),
       survivors(there),

@@ -68,7 +68,7 @@ function thumbnail(index, modelId, number) {
     "figure",
     { class: image ? "thumb" : "thumb bare", title: said },
     typeof image === "string" && image.startsWith("data:image/")
-      ? h("img", { src: image, alt: name, loading: "lazy" })
+      ? h("img", { src: image, alt: name, decoding: "async" })
       : null,
     h("figcaption", null, name),
   );

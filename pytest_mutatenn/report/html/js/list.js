@@ -296,7 +296,8 @@ const list = {
 
 function shortLayers(index, m) {
   const names = m.layers.map((layer) => index.titleOf(m.model, layer));
-  if (names.length < 3) return names.join(", ") || m.layer;
+  const all = names.join(", ");
+  if (names.length < 2 || all.length <= 60) return all || m.layer;
   return `${names[0]}, and ${names.length - 1} more`;
 }
 

@@ -33,10 +33,11 @@ const theme = h("button", {
   onclick: () => setTheme(THEMES[(THEMES.indexOf(theme.dataset.theme) + 1) % THEMES.length]),
 });
 
+const system = matchMedia("(prefers-color-scheme: dark)");
+
 function setTheme(name) {
-  const root = document.documentElement;
-  if (name === "auto") delete root.dataset.theme;
-  else root.dataset.theme = name;
+  const shown = name === "auto" ? (system.matches ? "dark" : "light") : name;
+  document.documentElement.dataset.theme = shown;
   theme.dataset.theme = name;
   theme.textContent = { auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" }[name];
   theme.setAttribute("aria-label", `colours: ${name}`);
@@ -138,6 +139,7 @@ function pressed(event) {
 
 document.body.append(help);
 setTheme(keptTheme());
+system.addEventListener("change", () => setTheme(theme.dataset.theme));
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault(); // what stands behind the # is ours
   document.getElementById("main").focus();

@@ -18,17 +18,22 @@ function baselineTable(record) {
   const cells = [...new Set(record.baseline.map((entry) => entry.cell))];
   const of = new Map(record.baseline.map((entry) => [`${entry.model}\t${entry.test}\t${entry.cell}`, entry]));
   const several = record.models.length > 1;
+  const places = new Map((record.tests ?? []).map((entry) => [entry.test, entry]));
   const failures = record.baseline.filter((entry) => entry.message);
   const mark = (entry) => {
     if (!entry) return "";
     const good = entry.outcome === "passed";
     const bad = entry.outcome === "failed" || entry.outcome === "error";
-    return h(
-      "span",
-      { class: good ? "passed" : bad ? "failed" : "note", title: entry.outcome },
-      good ? "✓ " : bad ? "✗ " : "",
-      entry.outcome,
-    );
+    return [
+      h("span", { class: good ? "passed" : bad ? "failed" : "note" }, good ? "✓ " : bad ? "✗ " : "", entry.outcome),
+      (entry.margins ?? []).map((one) =>
+        h(
+          "div",
+          { title: `${one.metric} = ${figure(one.value, 6)}` },
+          h("small", null, `${one.metric} ${one.op} ${figure(one.bound)} by ${figure(one.margin, 3)}`),
+        ),
+      ),
+    ];
   };
   const checks = record.checks ?? [];
   return section(
@@ -38,7 +43,9 @@ function baselineTable(record) {
       [...(several ? ["network"] : []), "test", ...cells],
       tests.map((key) => {
         const [model, test] = key.split("\t");
-        return [...(several ? [model] : []), test, ...cells.map((cell) => mark(of.get(`${key}\t${cell}`)))];
+        const { file, line } = places.get(test) ?? {};
+        const name = [test, file ? h("div", null, h("small", null, `${file}:${line}`)) : null];
+        return [...(several ? [model] : []), name, ...cells.map((cell) => mark(of.get(`${key}\t${cell}`)))];
       }),
       { label: "tests on the unmutated network" },
     ),
@@ -152,35 +159,44 @@ function worstOnMutants(index) {
   );
 }
 
+// of what changes without limit the record has no number
+const floor = (value) => (value === null ? "without limit" : figure(value, 3));
+
 function noiseSection(index) {
   const { noise } = index.record;
-  if (!noise || (!noise.cells?.length && !noise.off)) return null;
-  const metrics = (of) =>
-    Object.entries(of ?? {})
-      .map(([name, floor]) => `${name} ${figure(floor, 3)}`)
-      .join(", ");
+  if (!noise) return null;
+  if (!noise.cells?.length)
+    return noise.off ? section("Noise", null, h("p", { class: "empty" }, noise.off)) : null;
+  const metrics = (of) => {
+    const all = Object.entries(of ?? {});
+    const some = all.filter(([, value]) => value !== 0);
+    const none = all.length - some.length;
+    const said = some.map(([name, value]) => `${name} ${floor(value)}`);
+    if (none) said.push(some.length ? `${countOf(none, "other")} by 0` : "all by 0");
+    return said.join(", ");
+  };
   const several = index.several;
   return section(
     "Noise",
     {
-      note: noise.off
-        ? noise.off
-        : `The unmutated network, ${countOf(noise.repeats, "time")} in each cell: how much its outputs and the metrics vary by themselves.`,
+      note:
+        noise.off ||
+        `The unmutated network, run ${countOf(noise.repeats, "more time")} in each cell: how much its outputs and the metrics change by themselves.`,
     },
     noise.cells?.length
       ? table(
-          [...(several ? ["network"] : []), "cell", "#largest difference", "metrics"],
-          noise.cells.map((entry) => [...(several ? [entry.model] : []), entry.cell, figure(entry.output, 3), metrics(entry.metrics)]),
+          [...(several ? ["network"] : []), "cell", "#outputs by up to", "metrics by up to"],
+          noise.cells.map((entry) => [...(several ? [entry.model] : []), entry.cell, entry.off ? "–" : floor(entry.output), entry.off || metrics(entry.metrics)]),
           { label: "noise in each cell" },
         )
       : null,
     noise.pairs?.length
       ? table(
-          [...(several ? ["network"] : []), "cells", "#largest difference", "metrics"],
+          [...(several ? ["network"] : []), "cells", "#outputs by up to", "metrics by up to"],
           noise.pairs.map((entry) => [
             ...(several ? [entry.model] : []),
             `${entry.a} ~ ${entry.b}`,
-            figure(entry.output, 3),
+            floor(entry.output),
             metrics(entry.metrics),
           ]),
           { label: "noise between cells" },

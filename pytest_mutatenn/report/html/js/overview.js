@@ -82,7 +82,7 @@ function hero(index) {
       number(
         rows.filter((row) => !row.survived && !row.detected).length,
         "not in the score",
-        to({ verdict: "INVALID,EQUIVALENT,DUPLICATE,SKIPPED" }),
+        to({ mark: "unscored" }),
       ),
     ),
     gates(record),
@@ -253,8 +253,8 @@ function nearMisses(index) {
   const lists = Object.entries(margins).filter(([, found]) => Array.isArray(found) && found.length);
   if (!lists.length) return null;
   const titles = {
-    nearly_killed: "Nearly killed: a slightly stricter bound would do",
-    barely_killed: "Barely killed: a slightly looser bound would let them live",
+    nearly_killed: "Nearly killed: survivors nearer to a bound than the unmutated network",
+    barely_killed: "Barely killed: beyond a bound by less than the unmutated network's room",
   };
   return section(
     "Close to the bound",
@@ -262,9 +262,18 @@ function nearMisses(index) {
     lists.map(([name, found]) => [
       h("h3", null, titles[name] ?? name.replaceAll("_", " ")),
       marginTable(index, found),
+      margins.left_out?.[name]
+        ? h("p", { class: "note" }, `And ${whole(margins.left_out[name])} more; each mutant has its own margins.`)
+        : null,
     ]),
+    Object.entries(margins.not_known ?? {}).map(([reason, count]) =>
+      h("p", { class: "note" }, `Not known ${countOf(count, "time")}: ${reason}.`),
+    ),
   );
 }
+
+const room = ({ relative }) =>
+  relative === null || relative === undefined ? "–" : `${figure(100 * Math.abs(relative), 2)} %`;
 
 function marginTable(index, found) {
   const line = (entry) => {
@@ -278,9 +287,10 @@ function marginTable(index, found) {
       h("td", null, `${entry.metric} ${entry.op ?? ""} ${figure(entry.bound)}`),
       h("td", { class: "number" }, figure(entry.value, 6)),
       h("td", { class: "number" }, figure(entry.margin, 3)),
+      h("td", { class: "number" }, room(entry)),
     );
   };
-  return table(["mutant", "cell", "test", "assertion", "#value", "#margin"], found.map(line), {
+  return table(["mutant", "cell", "test", "assertion", "#value", "#margin", "#of the room"], found.map(line), {
     label: "margins",
     shown: 10,
     noun: "mutants",

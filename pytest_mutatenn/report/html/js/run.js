@@ -30,6 +30,8 @@ function runFacts(run) {
       ["Python", run.python],
       ["Host", run.host ? `${run.host.cpu}, ${countOf(run.host.cores, "core")}, ${run.host.os}` : null],
       ["Seed", run.seed],
+      ["Shard", shardWords(run.shard)],
+      ["Root", run.root],
     ]),
     copyable(["python", "-m", "pytest", ...(run.argv ?? [])].map(quoted).join(" ")),
     options.length
@@ -45,6 +47,12 @@ function runFacts(run) {
         )
       : null,
   );
+}
+
+// as it was asked for: K/N, or as the record has it
+function shardWords(shard) {
+  if (shard === null || shard === undefined) return null;
+  return Array.isArray(shard) ? shard.join(" of ") : typeof shard === "object" ? JSON.stringify(shard) : shard;
 }
 
 function modelsSection(record) {
@@ -165,7 +173,7 @@ function countersSection(record) {
     "Work",
     null,
     facts([
-      ...Object.entries(record.counters).map(([name, count]) => [name.replaceAll("_", " "), whole(count)]),
+      ...Object.entries(record.run.counters ?? {}).map(([name, count]) => [name.replaceAll("_", " "), whole(count)]),
       ["sources in this report", sources ? whole(sources.length) : null],
       ["kept files", artefacts?.folder ? `${artefacts.kept.join(", ")} in ${artefacts.folder}` : null],
     ]),
