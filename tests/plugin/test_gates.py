@@ -237,7 +237,7 @@ HOOKS = [
     ("pytest_mutatenn.tally", "judge_gates"),
     ("pytest_mutatenn.report.terminal", "_table"),
     ("pytest_mutatenn.rows", "read_row"),
-    ("pytest_mutatenn.session", "describe_subjects"),
+    ("pytest_mutatenn.describing", "describe_subjects"),
 ]
 
 
@@ -250,7 +250,7 @@ def test_a_hook_that_breaks_is_not_green(where, name, weak):
 
 
 def test_a_worker_that_breaks_at_its_end_is_not_green(weak):
-    broken(weak, "pytest_mutatenn.session", "describe_subjects", worker="gw1")
+    broken(weak, "pytest_mutatenn.describing", "describe_subjects", worker="gw1")
     # without mutants no gate would mind what one of the two knew
     result = weak.run("--mutatenn-baseline-only", "-n2", apart=True)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
