@@ -127,13 +127,13 @@ def test_workers_that_should_be_the_same_and_are_not_are_a_warning(suite):
     suite.pytester.makeconftest(
         """
         import os
-        import pytest_mutatenn.session as session
+        import pytest_mutatenn.describing as describing
 
-        told = session._cell
+        told = describing._cell
         def cell(*args):
             worker = os.environ.get("PYTEST_XDIST_WORKER", "")
             return {**told(*args), "fingerprint": f"processor of {worker}"}
-        session._cell = cell
+        describing._cell = cell
         """
     )
     result = suite.run(*FEW, "-n2", apart=True)
