@@ -214,6 +214,10 @@ def write_noise(record: Mapping[str, Any], line: Write, *, verbose: bool) -> Non
     noise = record["noise"]
     if not noise["repeats"]:
         return
+    if not noise["cells"]:
+        line("")
+        line("nothing was repeated: no test looks at predictions", yellow=True)
+        return
     several = len(record["models"]) > 1
     line("")
     line(f"the unmutated network, run {count_of(noise['repeats'], 'more time')} in each cell:",

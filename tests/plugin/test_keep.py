@@ -95,7 +95,10 @@ def test_why_there_is_not_more_stands_in_the_index(suite):
 
     assert verdicts == {"store_times_one": "EQUIVALENT", "add_to_sub": "KILLED"}
     assert entry["missing"] == {"outputs": "the generated code is the baseline's"}
-    assert {file["kind"] for file in entry["files"]} == {"ir", "log"}
+    assert {file["kind"] for file in entry["files"]} == {"ir", "source", "object", "log"}
+    told = {m["operator"]: m["cells"]["llvm-O2"]["code"] for m in result.report["mutants"]}
+    assert told["store_times_one"] is None
+    assert told["add_to_sub"] is not None
 
 
 def test_a_folder_of_something_else_is_left_alone(suite):
@@ -120,3 +123,18 @@ def test_options_that_mean_nothing_are_refused(suite, option, message):
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert message in result.stderr.str()
+
+
+def test_of_a_recording_there_is_what_it_has(suite):
+    one = f"--mutatenn-mutants={MUTANTS[1]}"
+    suite.run(one, "--mutatenn-record=there.rec")
+    result = suite.run(
+        "--mutatenn-mutants=kernel.*", "--mutatenn-devices=recorded:there.rec",
+        "--mutatenn-keep=all",
+    )  # fmt: skip
+    index = json.loads((suite.path / "mutatenn-artefacts" / "index.json").read_text())
+
+    assert result.ret == 0
+    entry = next(e for e in index["entries"] if e["mutant"] == MUTANTS[1])
+    assert {file["name"] for file in entry["files"]} == {"top5.csv", "log.txt"}
+    assert set(entry["missing"]) == {"ir", "source", "object"}

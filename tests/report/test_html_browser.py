@@ -107,7 +107,7 @@ IDS = ".mutants a.id"
         # parts that nobody asked for
         {**made.made(6), "noise": None, "margins": None, "gates": [], "artefacts": None},
     ],
-    ids=["four cells", "one cell", "three networks", "no mutants", "nothing", "combined", "not asked"],
+    ids=["four", "one cell", "three networks", "no mutants", "nothing", "combined", "not asked"],
 )
 def test_every_view_of_every_kind_of_report_opens(record, view, opened):
     page = opened(record).go(view=view)

@@ -13,6 +13,21 @@ from typing import Any
 from pytest_mutatenn.report.html.pack import pack
 from pytest_mutatenn.report.html.prepare import prepare
 
+STYLES = (
+    "colours.css",
+    "base.css",
+    "head.css",
+    "overview.css",
+    "tables.css",
+    "maps.css",
+    "list.css",
+    "mutant.css",
+    "others.css",
+    "narrow.css",
+    "print.css",
+)
+"""The parts of the style, in the order in which they stand in the page."""
+
 SCRIPTS = (
     "record.js",
     "dom.js",
@@ -51,8 +66,9 @@ def page_of(record: Mapping[str, Any]) -> str:
         The report. The same report gives the same page, to the byte.
     """
     first, details, texts = prepare(record)
-    style = _file("style.css")
-    script = "".join(['"use strict";\n(() => {\n', *map(_script, SCRIPTS), "})();\n"])
+    style = "\n".join(_file(f"css/{name}") for name in STYLES)
+    script = "\n".join(_file(f"js/{name}") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
     names = ", ".join(model["id"] for model in record["models"]) or "no network"
     parts = {
         "{{policy}}": _policy(script, style),
@@ -99,10 +115,6 @@ def _data(value: Any) -> str:
 
 def _apart(kind: str, value: Any) -> str:
     return f'<script type="application/json" class="{kind}">{_data(value)}</script>'
-
-
-def _script(name: str) -> str:
-    return _file(f"js/{name}")
 
 
 def _file(name: str) -> str:

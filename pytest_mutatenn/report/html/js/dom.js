@@ -50,7 +50,11 @@ function table(heads, rows, attributes) {
   const kind = (at) => (numeric[at] ? "number" : null);
   const short = (cell) => (typeof cell === "string" && cell.length <= 24 ? "short" : null);
   const line = (row) =>
-    h("tr", null, row.map((cell, at) => h("td", { class: kind(at) ?? short(cell) }, cell)));
+    h(
+      "tr",
+      null,
+      row.map((cell, at) => h("td", { class: kind(at) ?? short(cell) }, cell)),
+    );
   const made = (row) => (row instanceof Node ? row : line(row));
   const body = h("tbody", null, rows.slice(0, shown).map(made));
   const more = h(
@@ -77,7 +81,9 @@ function table(heads, rows, attributes) {
         h(
           "tr",
           null,
-          heads.map((head, at) => h("th", { scope: "col", class: kind(at) }, head.replace("#", ""))),
+          heads.map((head, at) =>
+            h("th", { scope: "col", class: kind(at) }, head.replace("#", "")),
+          ),
         ),
       ),
       body,
