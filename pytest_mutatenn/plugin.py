@@ -277,7 +277,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         tally.add_process(told)
     tally.finish()
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        tally.gate(config.rootpath)
+        tally.gate(config.rootpath, failed=bool(session.testsfailed))
     tally.write(config.invocation_params.dir)
     tell_suite(config, tally.record, tally.errors)
     if not config.pluginmanager.hasplugin("terminalreporter"):

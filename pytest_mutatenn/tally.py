@@ -236,7 +236,7 @@ class Tally:
         else:
             self.written.append(f"recording: {path} ({what})")
 
-    def gate(self, root: Path) -> None:
+    def gate(self, root: Path, *, failed: bool) -> None:
         """Judge the gates; what keeps the run from being green are errors.
 
         Of a part of a run they are kept for the whole: the part's score is not the run's.
@@ -245,6 +245,8 @@ class Tally:
         ----------
         root
             What the file of known survivors is relative to.
+        failed
+            Whether a test has failed.
         """
         assert self.record is not None
         self.errors = [*self._lost]
@@ -260,7 +262,7 @@ class Tally:
             there = there or any(plan["elsewhere"] for plan in plans)
             self.errors += [] if there else [self._nothing()]
             return
-        judged = judge_gates(self.record, settings.gates, root, "mutatenn-")
+        judged = judge_gates(self.record, settings.gates, root, "mutatenn-", failed=failed)
         self.record["gates"] = judged.entries
         self.record["warnings"] = sorted({*self.record["warnings"], *judged.warnings})
         self.errors += judged.errors if there else [self._nothing(), *judged.errors[1:]]

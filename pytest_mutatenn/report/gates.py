@@ -131,7 +131,9 @@ class Judged:
     warnings: list[str]
 
 
-def judge_gates(record: Mapping[str, Any], gates: Gates, folder: Path, prefix: str = "") -> Judged:
+def judge_gates(
+    record: Mapping[str, Any], gates: Gates, folder: Path, prefix: str = "", *, failed: bool = False
+) -> Judged:
     """Hold a report against the gates; write the file of known survivors where that is asked for.
 
     Parameters
@@ -144,6 +146,8 @@ def judge_gates(record: Mapping[str, Any], gates: Gates, folder: Path, prefix: s
         What the path of the file of known survivors is relative to.
     prefix
         What stands before the options' names in messages: ``mutatenn-`` in pytest.
+    failed
+        Whether a test has failed, or broken on a mutant: then the file is not written.
     """
     judge = _Judge(record, f"--{prefix}")
     for name, bounds, check in (
@@ -153,14 +157,14 @@ def judge_gates(record: Mapping[str, Any], gates: Gates, folder: Path, prefix: s
         for bound in bounds:
             judge.bound(name, bound, check)
     if gates.baseline:
-        judge.baseline(gates, folder)
+        judge.baseline(gates, folder, failed=failed)
     for name in gates.fail_on:
         judge.condition(name)
-    failed = [entry["text"] for entry in judge.entries if not entry["passed"]]
+    errors = [entry["text"] for entry in judge.entries if not entry["passed"]]
     if judge.nothing:
         # what the gates say of it is no more than that
-        failed = [judge.nothing, *(text for text in failed if not text.endswith(_UNTESTED))]
-    return Judged(judge.entries, failed, judge.warnings)
+        errors = [judge.nothing, *(text for text in errors if not text.endswith(_UNTESTED))]
+    return Judged(judge.entries, errors, judge.warnings)
 
 
 _UNTESTED = "no mutant was tested"
@@ -250,14 +254,14 @@ class _Judge:
             names |= {entry[kind] for entry in self.record["absent"]}
         return names | {cell["id"] for cell in self.record["cells"] if kind == "cell"}
 
-    def baseline(self, gates: Gates, folder: Path) -> None:
+    def baseline(self, gates: Gates, folder: Path, *, failed: bool) -> None:
         option = f"{self.dashes}baseline"
         entry: dict[str, Any] = {"gate": "baseline", "scope": gates.baseline, "required": 0}
         path, now = folder / gates.baseline, Known.of(self.record)
         if self.nothing:
             entry |= {"reached": None, "by": "nothing", "passed": False, "text": _UNTESTED}
         elif gates.update:
-            entry |= self._write(now, path, f"{self.dashes}update-baseline")
+            entry |= self._write(now, path, f"{self.dashes}update-baseline", failed=failed)
         else:
             known = Known.read(path, option)
             new = now.survivors - known.survivors
@@ -275,11 +279,12 @@ class _Judge:
                 )
         self.entries.append({**entry, "text": f"{option}={gates.baseline}: {entry['text']}"})
 
-    def _write(self, now: Known, path: Path, option: str) -> dict[str, Any]:
+    def _write(self, now: Known, path: Path, option: str, *, failed: bool) -> dict[str, Any]:
         """Write the file, where the tests are green: what they fail on is not known to survive."""
         red = _red(self.record)
-        if red:
-            text = f"left as it is, since {_fails(red)} on the unmutated model"
+        if red or failed:
+            why = f"{_fails(red)} on the unmutated model" if red else "a test has failed"
+            text = f"left as it is, since {why}"
             return {"reached": None, "by": "nothing", "passed": False, "text": text}
         try:
             before = Known.read(path, option) if path.exists() else Known()

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from told import plan, row
@@ -263,6 +264,90 @@ def test_a_report_can_be_printed(files, capsys):
 def test_a_gate_that_is_not_passed_is_code_1(arguments, said, files, capsys):
     assert main(["combine", *files, *arguments]) == 1
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--fail-under=75,cell:llvm-O2=50"],
+            "--fail-under, cell:llvm-O2: required 50 %, reached ",
+        ),
+        (["--max-survivors=1"], "--max-survivors: required at most 1, reached 1 by count"),
+        (["--fail-on=timeout,canary"], "--fail-on=canary: it does not hold"),
+        (["--baseline=all.toml"], "--baseline=all.toml: no new survivor and no newly divergent"),
+    ],
+)
+def test_a_gate_that_is_passed_is_said_and_code_0(arguments, said, files, capsys):
+    assert main(["combine", *files, "--baseline=all.toml", "--update-baseline"]) == 0
+    capsys.readouterr()
+    assert main(["combine", *files, "-o", "out.json", *arguments]) == 0
+    assert said in capsys.readouterr().out
+    gates = json.loads(Path("out.json").read_text())["gates"]
+    assert gates
+    assert all(gate["passed"] for gate in gates)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--fail-under=cell:llvm-O2=51"],
+            "--fail-under, cell:llvm-O2: required 51 %, reached 50.",
+        ),
+        (
+            ["--fail-under=cell:llvm-O3=1"],
+            "there is no cell 'llvm-O3' in this report. Did you mean",
+        ),
+        (["--max-survivors=0"], "--max-survivors: required at most 0, reached 1 by count"),
+        (["--baseline=first.toml"], "reached 1 new survivor: y@k#1 in llvm-O2; 1 newly divergent"),
+    ],
+)
+def test_other_gates_that_are_not_passed_are_code_1(arguments, said, two, files, capsys):
+    # what the second of the two machines knows alone
+    assert main(["combine", files[1], "--baseline=first.toml", "--update-baseline"]) == 0
+    capsys.readouterr()
+    assert main(["combine", *files, *arguments]) == 1
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--update-baseline"], "--update-baseline needs --baseline=FILE."),
+        (["--baseline=none.toml"], "none.toml is not there. Add --update-baseline once, to write"),
+        (["--fail-under=120"], "--fail-under must be a percentage between 0 and 100, got '120'."),
+        (["--fail-under="], "--fail-under is empty; leave it out, or give it a value."),
+        (["--max-survivors=x"], "--max-survivors must be a number of mutants of at least 0"),
+        (["--fail-under=categori:x=1"], "Did you mean 'category'?"),
+    ],
+)
+def test_a_wrong_gate_is_code_2(arguments, said, files, capsys):
+    assert main(["combine", *files, *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_gates_of_shards_are_judged_on_the_whole(files, two, tmp_path, capsys):
+    asked = {"fail_under": [["", 76]], "max_survivors": [], "fail_on": ["canary"], "baseline": ""}
+    for number, (name, record) in enumerate(two, 1):
+        # the second alone would pass
+        record["run"]["shard"] = {
+            "number": number, "count": 2, "digest": "d", "gates": asked, "between": [],
+        }  # fmt: skip
+        writer.write(record, tmp_path / name)
+
+    assert main(["combine", *files, "-o", "out.json"]) == 1
+    told = capsys.readouterr().out
+    assert "ERROR: --mutatenn-fail-under: required 76 %, reached 75.00 %" in told
+    assert "--mutatenn-fail-on=canary: it does not hold" in told
+    gates = json.loads((tmp_path / "out.json").read_text())["gates"]
+    assert [(gate["gate"], gate["passed"]) for gate in gates] == [
+        ("fail-under", False),
+        ("fail-on", True),
+    ]
+    # one of the command line takes its place
+    assert main(["combine", *files, "--fail-under=75"]) == 0
+    assert "76" not in capsys.readouterr().out
 
 
 def test_a_red_baseline_is_code_1(files, two, tmp_path, capsys):

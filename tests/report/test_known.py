@@ -149,6 +149,13 @@ def test_it_is_left_alone_where_tests_fail_on_the_unmutated_network(written, gat
     assert written.read_text() == before
 
 
+def test_it_is_left_alone_where_a_test_breaks_on_a_mutant(tmp_path):
+    gates = Gates(baseline="known.toml", update=True)
+    found = judge_gates(report_of(FIRST), gates, tmp_path, failed=True)
+    assert found.errors == ["--baseline=known.toml: left as it is, since a test has failed"]
+    assert not (tmp_path / "known.toml").exists()
+
+
 def test_it_is_left_alone_where_nothing_was_tested(written, gate):
     before = written.read_text()
     record = build(GREEN, {A: plan("x@k#1")})
