@@ -208,7 +208,9 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """With --mutatenn-list or --mutatenn-export: print, or write, and run nothing."""
     ours = _session(session.config)
     if ours is not None and ours.settings.export is not None and not session.testsfailed:
-        _export(session, ours)
+        from pytest_mutatenn.exporting import export_collected
+
+        export_collected(session, ours)
         return True
     if ours is None or not ours.settings.list_only or session.testsfailed:
         return None
@@ -224,24 +226,6 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
         else:
             reporter.write_line("No mutants: no test with a network was collected.")
     return True
-
-
-def _export(session: pytest.Session, ours: Any) -> None:
-    from pytest_mutatenn.errors import MutatennError
-    from pytest_mutatenn.exporting import export_rows
-    from pytest_mutatenn.session import row_of
-
-    reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
-        reporter.ensure_newline()
-    try:
-        for what, folder in export_rows(
-            ours.grid, map(row_of, session.items), ours.settings.export
-        ):
-            if reporter is not None:
-                reporter.write_line(f"{what}: {folder}")
-    except MutatennError as error:
-        raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)
