@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from pytest_mutatenn.compiler.mutant import CHECKS
 from pytest_mutatenn.engine.evaluate import Engine
 from pytest_mutatenn.engine.evaluation import Job
@@ -18,30 +16,8 @@ from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.grid import Grid, Row
 from pytest_mutatenn.report.artefacts import safe_name
 from pytest_mutatenn.report.export import Exported, export_name, write_export
-from pytest_mutatenn.session import Session, row_of
 
-__all__ = ["export_collected", "export_rows"]
-
-
-def export_collected(session: pytest.Session, ours: Session) -> None:
-    """Export the mutants that pytest has collected, and say where each lies.
-
-    Raises
-    ------
-    pytest.UsageError
-        If one cannot be exported.
-    """
-    reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
-        reporter.ensure_newline()
-    folder = ours.settings.export
-    assert folder is not None
-    try:
-        for what, place in export_rows(ours.grid, map(row_of, session.items), folder):
-            if reporter is not None:
-                reporter.write_line(f"{what}: {place}")
-    except MutatennError as error:
-        raise pytest.UsageError(str(error)) from None
+__all__ = ["export_rows"]
 
 
 def export_rows(grid: Grid, rows: Iterable[Any], folder: Path) -> Iterator[tuple[str, Path]]:

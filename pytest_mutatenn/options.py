@@ -35,7 +35,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("baseline", "string", "FILE", "Fail if a mutant survives, or cells disagree on it, that is not"
      "\nin this file of known ones"),
     ("fail-on", "string", "LIST", "Fail where one of these holds: divergent (cells disagree on a"
-     "\nmutant), timeout, crashed, invalid, skipped, canary, warnings"),
+     "\nmutant), timeout, crashed, invalid, skipped,"
+     "\nindistinguishable, canary, warnings"),
     ("reference", "string", "CELL", "Cell that predictions are compared with: a device and a level"
      "\n(default: llvm-O0), or a device alone, at O0"),
     ("record", None, "FILE", "Write what the run computes, for --mutatenn-devices=recorded:FILE"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from pytest_mutatenn import options
 from pytest_mutatenn.fixtures import CELL, GROUP, PAIR, ROW
+from pytest_mutatenn.gathering import TALLY, Gather, prepare_folder, tally_of
 
 pytest_plugins = (
     "pytest_mutatenn.fixtures.row",
@@ -24,7 +24,6 @@ MARKER_HELP = (
     "mutatenn(model, inputs, labels=None, shapes=None, output=0, preprocess=None, limit=None, "
     "seed=None): the network a test is about, and its inputs; see pytest-mutatenn"
 )
-_TALLY = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,9 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Print the operators; listing mutants needs no workers."""
+    from pytest_mutatenn.listings import list_devices, list_operators
+
     for wanted, show in (
-        (config.option.mutatenn_list_operators, _list_operators),
-        (config.option.mutatenn_list_devices, _list_devices),
+        (config.option.mutatenn_list_operators, list_operators),
+        (config.option.mutatenn_list_devices, list_devices),
     ):
         if wanted:
             config._do_configure()
@@ -49,36 +50,6 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     if alone and getattr(config.option, "numprocesses", None):
         config.option.numprocesses = None
     return None
-
-
-def _list_operators(config: pytest.Config) -> int:
-    from pytest_mutatenn.errors import MutatennError
-    from pytest_mutatenn.operators.catalogue import load, select
-    from pytest_mutatenn.report.operators import print_operators
-    from pytest_mutatenn.session import session_of
-
-    settings = session_of(config).settings
-    try:
-        catalogue = load(settings=settings.parameters)
-        wanted = settings.operators if config.getoption("mutatenn_operators") else "all"
-        chosen = {op.name: op for _, op in select(catalogue, wanted)}
-        print_operators(chosen.values(), config.get_terminal_writer().line)
-    except MutatennError as error:
-        raise pytest.UsageError(str(error)) from None
-    return 0
-
-
-def _list_devices(config: pytest.Config) -> int:
-    from pytest_mutatenn.cells import read_aliases
-    from pytest_mutatenn.errors import MutatennError
-    from pytest_mutatenn.report.devices import print_devices
-
-    try:
-        aliases = read_aliases(config.rootpath, config.getini("mutatenn_aliases"))
-    except MutatennError as error:
-        raise pytest.UsageError(str(error)) from None
-    print_devices(aliases, config.get_terminal_writer().line)
-    return 0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -95,18 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         except MutatennError as error:
             raise pytest.UsageError(str(error)) from None
         if not hasattr(config, "workerinput"):
-            _tally(config, session.settings)
-
-
-def _tally(config: pytest.Config, settings: Any) -> Any:
-    from pytest_mutatenn.report.marking import checkout_root
-    from pytest_mutatenn.tally import Tally
-
-    if _TALLY not in config.stash:
-        argv = [str(arg) for arg in config.invocation_params.args]
-        folder, root = config.invocation_params.dir, checkout_root(config.rootpath)
-        config.stash[_TALLY] = Tally(settings, argv, folder, root)
-    return config.stash[_TALLY]
+            tally_of(config, session.settings)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -208,23 +168,15 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """With --mutatenn-list or --mutatenn-export: print, or write, and run nothing."""
     ours = _session(session.config)
     if ours is not None and ours.settings.export is not None and not session.testsfailed:
-        from pytest_mutatenn.exporting import export_collected
+        from pytest_mutatenn.listings import export_mutants
 
-        export_collected(session, ours)
+        export_mutants(session, ours)
         return True
     if ours is None or not ours.settings.list_only or session.testsfailed:
         return None
-    from pytest_mutatenn.report.listing import print_plans
+    from pytest_mutatenn.listings import list_mutants
 
-    reporter = session.config.pluginmanager.getplugin("terminalreporter")
-    if reporter is not None:
-        from pytest_mutatenn.session import describe_subjects, estimate_times
-
-        reporter.ensure_newline()
-        if ours.used:
-            print_plans(describe_subjects(ours), estimate_times(ours), reporter.write_line)
-        else:
-            reporter.write_line("No mutants: no test with a network was collected.")
+    list_mutants(session, ours)
     return True
 
 
@@ -286,56 +238,18 @@ def pytest_report_teststatus(
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Gather rows where they end: in the controller, or in the only process."""
     if not hasattr(session.config, "workerinput"):
-        session.config.pluginmanager.register(_Gather(session.config), "mutatenn-gather")
+        session.config.pluginmanager.register(Gather(session.config), "mutatenn-gather")
         ours = _session(session.config)
         option = session.config.option
         runs = not (option.collectonly or option.mutatenn_list or option.mutatenn_export)
         if ours is not None and runs and ours.settings.keep:
-            _prepare_folder(session.config, ours.settings)
+            prepare_folder(session.config, ours.settings)
         if ours is not None and ours.settings.active and not session.config.option.collectonly:
             from pytest_mutatenn.progress import line_for
 
             line = line_for(session.config)
             if line is not None:
                 session.config.pluginmanager.register(line, "mutatenn-progress")
-
-
-def _prepare_folder(config: pytest.Config, settings: Any) -> None:
-    """Make the folder of artefacts, before any worker starts."""
-    from pytest_mutatenn.errors import MutatennError
-
-    try:
-        _tally(config, settings).prepare()
-    except MutatennError as error:
-        raise pytest.UsageError(str(error)) from None
-
-
-class _Gather:
-    """Hands the rows that arrive to the tally."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a row from a report, whichever process it was made in."""
-        row = getattr(report, "mutatenn_row", None)
-        tally = self.config.stash.get(_TALLY, None)
-        if row is not None and tally is not None:
-            tally.add_row(json.loads(row))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_setupnodes(self, specs: Sequence[Any]) -> None:
-        """Count xdist's workers."""
-        tally = self.config.stash.get(_TALLY, None)
-        if tally is not None:
-            tally.workers = len(specs)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take what an xdist worker knows."""
-        tally = self.config.stash.get(_TALLY, None)
-        if tally is not None:
-            tally.add_worker(getattr(node, "workeroutput", None))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -345,8 +259,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     ours = _session(config)
     if ours is None:
         return
+    from pytest_mutatenn.describing import describe_subjects, tell
     from pytest_mutatenn.junit import tell_suite
-    from pytest_mutatenn.session import describe_subjects, tell
 
     if hasattr(config, "workerinput"):
         config.workeroutput["mutatenn"] = tell(ours)  # type: ignore[attr-defined]
@@ -354,7 +268,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     told = describe_subjects(ours) if ours.used else None
     ours.close()
-    tally = config.stash.get(_TALLY, None)
+    tally = config.stash.get(TALLY, None)
     if tally is None or not ours.settings.active or ours.settings.list_only:
         return
     if config.option.collectonly or ours.settings.export is not None:
@@ -374,7 +288,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the score, the survivors, the reports and the gates."""
-    tally = config.stash.get(_TALLY, None)
+    tally = config.stash.get(TALLY, None)
     if tally is None or tally.record is None:
         return
     from pytest_mutatenn.operators.registry import CATEGORIES

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mutatenn.accepted import read_accepted
-from pytest_mutatenn.engine.recorded import RecordedEngine
 from pytest_mutatenn.engine.store import Store
-from pytest_mutatenn.engine.texts import source_id
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.fixtures import ROW
 from pytest_mutatenn.fixtures.group import GroupRun
@@ -26,12 +22,12 @@ from pytest_mutatenn.fixtures.run import RowRun
 from pytest_mutatenn.grid import Grid, GroupRow, Row
 from pytest_mutatenn.presence import presence
 from pytest_mutatenn.report.marking import locate
-from pytest_mutatenn.report.recording import describe_cell
 from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
+from pytest_mutatenn.upcoming import cores, mutants_after
 
 if TYPE_CHECKING:
-    from pytest_mutatenn.engine.cell import Cell
+    pass
 
 MARKER = "mutatenn"
 WORKERS_HERE = "mutatenn_workers_here"
@@ -149,7 +145,7 @@ class Session:
         if not self._ahead:
             return None
         if self._following is None:
-            self._following = _following(item.session.items)
+            self._following = mutants_after([(i, row_of(i)) for i in item.session.items])
         return self._following.get(item)
 
     def missing_baselines(self, items: Sequence[Any]) -> list[Any]:
@@ -177,30 +173,6 @@ class Session:
         if _TEST not in item.stash:
             item.stash[_TEST] = _without_row(item)
         return str(item.stash[_TEST])
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _following(items: Sequence[Any]) -> dict[Any, str | None]:
-    """Test -> the next mutant after its own, among the tests of its network and cell."""
-    found: dict[Any, str | None] = {}
-    coming: dict[tuple[Any, Cell], tuple[str, str | None]] = {}
-    for item in reversed(items):
-        row = row_of(item)
-        if not isinstance(row, Row) or row.mutant is None:
-            continue
-        place = row.subject.network, row.cell
-        mutant, after = coming.get(place, (None, None))
-        if mutant != row.mutant:
-            coming[place] = row.mutant, mutant
-            after = mutant
-        found[item] = after
-    return found
 
 
 def _threads(config: pytest.Config, settings: Settings) -> int:
@@ -280,133 +252,3 @@ def session_of(config: pytest.Config) -> Session:
 def existing_session(config: pytest.Config) -> Session | None:
     """The process' session, if anything has needed it."""
     return config.stash.get(_SESSION, None)
-
-
-def estimate_times(session: Session) -> dict[tuple[str, str], dict[str, float]]:
-    """(network, cell) -> how long its mutants will take; a few of them are run for it."""
-    from pytest_mutatenn.engine.estimate import estimate
-
-    grid = session.grid
-    found = {}
-    for subject in grid.subjects:
-        for cell in session.settings.cells:
-            plan = grid.plan_of(subject, cell)
-            if plan is None or grid.engines.presence(cell).reason:
-                continue
-            engine = grid.engines.of(subject, cell)
-            data = None
-            if subject.arguments.get("inputs") is not None:
-                dataset = subject.dataset(engine.info)
-                data = dataset.arrays, dataset.digest
-            mutants = [entry for entry in plan.mutants if entry["id"] not in plan.accepted]
-            found[subject.id, cell.id] = estimate(engine, mutants, data)
-    return found
-
-
-def tell(session: Session) -> str:
-    """What an xdist worker knows at its end, as JSON; what goes wrong here its controller tells."""
-    try:
-        told = describe_subjects(session) if session.used else None
-    except Exception:
-        told = {"failed": traceback.format_exc()}
-    return json.dumps(told)
-
-
-def describe_subjects(session: Session) -> dict[str, Any]:
-    """Models, cells, plans and counters of this process, as plain data for the report."""
-    grid = session.grid
-    models: dict[str, Any] = {}
-    cells: dict[str, Any] = {}
-    plans: list[Any] = []
-    notes: list[str] = []
-    sources: dict[str, Any] = {}
-    recorded: list[dict[str, Any]] = []
-    for subject in grid.subjects:
-        for cell in dict.fromkeys((*session.settings.cells, session.settings.reference)):
-            if away := grid.engines.why_missing(cell):
-                cells[cell.id] = _cell(cell, {"target": "", "fingerprint": ""}, away)
-            engine = grid.engines.known(subject, cell)
-            info = engine.peek() if engine is not None else None
-            if engine is None or info is None:
-                continue
-            described = _model(subject, info, pictures=bool(session.settings.reports))
-            known = models.setdefault(subject.id, described)
-            # a device that takes the network whole knows no layers
-            known["layers"] = known["layers"] or described["layers"]
-            cells[cell.id] = _cell(cell, info, grid.engines.why_missing(cell))
-            notes += engine.notes
-            for key, text in engine.known_texts().items():
-                sources[source_id(subject.id, key)] = {"model": subject.id, **text}
-            plan = grid.plan_of(subject, cell)
-            if plan is not None:
-                plans.append([subject.id, cell.id, vars(plan)])
-            if session.settings.record is not None and not isinstance(engine, RecordedEngine):
-                entries = plan.mutants if plan is not None else ()
-                recorded.append(describe_cell(subject, cell, engine, entries))
-    return {
-        "models": models,
-        "cells": cells,
-        "plans": plans,
-        "tests": session.places(),
-        "counters": vars(grid.engines.counters).copy(),
-        "notes": notes,
-        "sources": sources,
-        "recorded": {"cells": recorded, "datasets": _datasets(grid.subjects)},
-    }
-
-
-def _datasets(subjects: Iterable[Subject]) -> dict[str, Any]:
-    return {
-        subject.loaded.digest: {
-            "source": subject.loaded.source,
-            "count": len(subject.loaded.names),
-            "model": subject.id,
-        }
-        for subject in subjects
-        if subject.loaded is not None
-    }
-
-
-def _model(subject: Subject, info: Mapping[str, Any], *, pictures: bool) -> dict[str, Any]:
-    dataset = subject.loaded
-    return {
-        "id": subject.id,
-        "source": subject.model.source,
-        "digest": subject.model.digest,
-        "inputs": info["inputs"],
-        "output": _output(subject, info),
-        "layers": {
-            layer["name"]: f"{layer['name']} ({layer['onnx_op']} {layer['onnx_node']})"
-            for layer in info["layers"]
-        },
-        "dataset": None
-        if dataset is None
-        else {
-            "source": dataset.source,
-            "digest": dataset.digest,
-            "count": len(dataset.names),
-            "labelled": dataset.labels is not None,
-            "names": list(map(str, dataset.names)),
-            "thumbnails": subject.thumbnails(info) if pictures else None,
-        },
-    }
-
-
-def _output(subject: Subject, info: Mapping[str, Any]) -> Any:
-    try:
-        name = subject.output(info)
-    except MutatennError:
-        return None  # its tests have said so
-    return next(spec for spec in info["outputs"] if spec["name"] == name)
-
-
-def _cell(cell: Cell, info: Mapping[str, Any], missing: str) -> dict[str, Any]:
-    return {
-        "id": cell.id,
-        "device": cell.device,
-        "opt_level": cell.opt_level,
-        "target": info["target"],
-        "fingerprint": info["fingerprint"],
-        "available": not missing,
-        "reason": missing,
-    }

@@ -19,3 +19,13 @@ def stable(report):
         return [strip(v) for v in value] if isinstance(value, list) else value
 
     return {k: strip(v) for k, v in report.items() if k not in ("run", "latency")}
+
+
+def differing(a, b, where=""):
+    """Where two reports differ, and how."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        return [text for key in a for text in differing(a[key], b[key], f"{where}.{key}")]
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        pairs = enumerate(zip(a, b, strict=True))
+        return [text for i, (x, y) in pairs for text in differing(x, y, f"{where}[{i}]")]
+    return [] if a == b else [f"{where}: {a!r}, {b!r}"]

@@ -12,6 +12,8 @@ from pytest_mutatenn.analysis.metrics import kendall_tau
 from pytest_mutatenn.analysis.ranges import ranges_of
 from pytest_mutatenn.engine.predictions import Predictions
 
+_AT_ONCE = 1 << 18  # numbers that are compared at once: memory stays small, whatever the outputs
+
 
 def differences(
     mutant: Mapping[str, np.ndarray],
@@ -90,11 +92,16 @@ def output_difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.nd
     """
     largest = 0.0
     for name, other in theirs.items():
-        for mine, its in zip(ours[name], other, strict=True):  # an input a time, to spare memory
-            a, b = np.float64(mine), np.float64(its)
+        inputs = max(1, _AT_ONCE // max(1, other[:1].size))
+        for start in range(0, len(other), inputs):
+            a = ours[name][start : start + inputs].astype(np.float64)
+            b = other[start : start + inputs].astype(np.float64)
             with np.errstate(all="ignore"):
-                distance = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+                distance = np.abs(a - b)
             most = float(distance.max(initial=0.0))
+            if math.isnan(most):  # a NaN, or equal infinities
+                distance[(a == b) | (np.isnan(a) & np.isnan(b))] = 0
+                most = float(distance.max(initial=0.0))
             largest = max(largest, math.inf if math.isnan(most) else most)
     return largest
 

@@ -19,7 +19,7 @@ from pytest_mutatenn.compiler.line import bindings_of, forget_types, operator_na
 from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel, group, legalise, optimise
 from pytest_mutatenn.compiler.program import Program, build_program, in_order
-from pytest_mutatenn.compiler.shown import Shown, script_of
+from pytest_mutatenn.compiler.shown import Shown, text_before
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.model.onnx_import import ImportedModel
 from pytest_mutatenn.operators.registry import Operator
@@ -73,11 +73,6 @@ class Lowering:
     def layers(self) -> tuple[str, ...]:
         """Names of the layers, in order."""
         return tuple(layer.name for layer in self.model.layers)
-
-    @cached_property
-    def graph_text(self) -> str:
-        """The unmutated network as imported, printed."""
-        return script_of(self.model.module["main"])
 
     def legalised(self) -> Legalised:
         """The unmutated network as kernels."""
@@ -160,6 +155,16 @@ class Lowering:
         """Compute what every mutant needs."""
         self.groups()
         _ = self._callees
+
+    def print_before(self, mutant: Mutant) -> None:
+        """Print what a mutant of the graph, or of kernels, changes of the unmutated network."""
+        if mutant.stage == "graph":
+            text_before(self.model.module["main"])
+        if mutant.stage == "kernel":
+            legalised = self.legalised()
+            for site in mutant.sites:
+                for name in legalised.kernels.get(site.place, ()):
+                    text_before(legalised.module[name])
 
     def groups(self) -> Mapping[str, tuple[str, ...]]:
         """First layer -> all layers whose kernels are the same code, by the O0 lowering.
@@ -313,8 +318,7 @@ def mutant_program(
     if of_graph:
         module, changed = lowering.mutate_graph(of_graph)
         if shown is not None:
-            after = script_of(module["main"])
-            shown.append(Shown("graph", "main", "tvmscript", lowering.graph_text, after))
+            shown.append(Shown.of("graph", "main", lowering.model.module["main"], module["main"]))
         legalised = lowering.to_kernels(module)
         lines += [(change.before, change.after) for change in changed]
     kernels, made = lowering.mutate_kernels(of_kernels, legalised)

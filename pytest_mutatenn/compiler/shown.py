@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-__all__ = ["Shown", "script_of"]
+__all__ = ["Shown", "script_of", "text_before"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,13 @@ class Shown:
     @classmethod
     def of(cls, stage: str, name: str, before: Any, after: Any) -> Shown:
         """Print a function before and after."""
-        return cls(stage, name, "tvmscript", script_of(before), script_of(after))
+        return cls(stage, name, "tvmscript", text_before(before), script_of(after))
+
+
+@cache
+def text_before(function: Any) -> str:
+    """Print a function that many mutants change, once; it is known by being the very object."""
+    return script_of(function)
 
 
 _ELSEWHERE = ("target", "op_pattern")

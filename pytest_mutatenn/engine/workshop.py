@@ -20,6 +20,7 @@ from pytest_mutatenn.compiler.mutant import Mutant
 from pytest_mutatenn.compiler.passes import OptLevel
 from pytest_mutatenn.compiler.program import Leaves, Program
 from pytest_mutatenn.compiler.schedules import schedule
+from pytest_mutatenn.compiler.shown import text_before
 from pytest_mutatenn.compiler.weights import Weight, weights_of
 from pytest_mutatenn.devices.base import check_compiles, open_device
 from pytest_mutatenn.devices.slots import Refused
@@ -328,11 +329,10 @@ class Workshop:
         for part in mutant.parts:
             if part.stage == "weights":
                 _ = self.weights
-            if part.stage == "graph":
-                _ = self.lowering.graph_text
+            self.lowering.print_before(part)
             for site in part.sites if part.stage == "device" and self.order.incremental else ():
                 if site.place in named:
-                    self.device_stage(named[site.place], self.baseline.program)
+                    text_before(self.device_stage(named[site.place], self.baseline.program))
 
     def lower(self, func: Any) -> Any:
         """Schedule a kernel and lower it to the device stage."""

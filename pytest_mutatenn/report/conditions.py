@@ -41,6 +41,14 @@ def _skipped(record: Mapping[str, Any]) -> Found:
     ]
 
 
+def _indistinguishable(record: Mapping[str, Any]) -> Found:
+    return [
+        mutant["id"]
+        for mutant in record["mutants"]
+        if any(there["indistinguishable"] for there in mutant["cells"].values())
+    ]
+
+
 def _canary(record: Mapping[str, Any]) -> Found:
     return [
         f"that of {check['model']} in {check['cell']}"
@@ -59,6 +67,10 @@ CONDITIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Found]]] = {
     "crashed": ("the process of {} died", _with_verdict("CRASHED")),
     "invalid": ("the compiler refused {}", _with_verdict("INVALID")),
     "skipped": ("{} should have run in a cell, and did not", _skipped),
+    "indistinguishable": (
+        "{} cannot be told from the unmutated network",
+        _indistinguishable,
+    ),
     "canary": ("{} lives: no test sees that an output has the wrong sign", _canary),
     "warnings": ("there are {}", _warnings),
 }
@@ -67,6 +79,7 @@ CONDITIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Found]]] = {
 - ``divergent``: a mutant on which the tests of two cells disagree.
 - ``timeout``, ``crashed``, ``invalid``: a mutant with this verdict in a cell.
 - ``skipped``: a mutant that was to run in a cell and did not, or whose device is not here.
+- ``indistinguishable``: a mutant no farther from the unmutated network than noise.
 - ``canary``: a network whose outputs have the wrong sign passes all tests.
 - ``warnings``: the report has a warning.
 """
@@ -77,6 +90,13 @@ _NOUNS = {"canary": "canary", "warnings": "warning"}
 def noun_of(name: str) -> str:
     """What a condition counts."""
     return _NOUNS.get(name, "mutant")
+
+
+def unknown(name: str, record: Mapping[str, Any]) -> str:
+    """Why nobody knows whether a condition holds; empty where it is known."""
+    if name == "indistinguishable" and not record["noise"]["repeats"]:
+        return "not known, since nothing was repeated (--mutatenn-repeats)"
+    return ""
 
 
 def check_conditions(names: Sequence[str], option: str) -> tuple[str, ...]:

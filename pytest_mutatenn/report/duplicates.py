@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
+from pytest_mutatenn.report.judging import MADE
 
 DUPLICATE = Verdict.DUPLICATE.name
 
-_KEPT = (
-    "alone", "planned", "index", "accepted", "code_digest", "seconds_compile", "before", "after",
-    "undefined",
-)  # fmt: skip
+_KEPT = ("alone", "planned", "index", "accepted", "code", "artefacts", *sorted(MADE))
 """What is said of a mutant whose code another one has: how it was made, and nothing of its runs."""
 
 Entry = dict[str, Any]

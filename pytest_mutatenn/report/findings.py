@@ -14,7 +14,7 @@ from pytest_mutatenn.report.divergence import explanation
 from pytest_mutatenn.report.marking import in_checkout
 from pytest_mutatenn.report.terminal import why_survived
 from pytest_mutatenn.report.text import visible
-from pytest_mutatenn.report.words import cut
+from pytest_mutatenn.report.words import cut, test_name
 
 
 class Spot(NamedTuple):
@@ -172,10 +172,9 @@ def _nearest(margins: Iterable[Mapping[str, Any]]) -> list[str]:
     if not known:
         return []
     one = min(known, key=lambda entry: entry["relative"])
-    test = one["test"].rpartition("::")[2]
     return [
-        f"Nearest to failing: {test}, where {one['metric']} is {one['value']:.6g}, wanted "
-        f"{one['op']} {one['bound']:.6g}."
+        f"Nearest to failing: {test_name(one['test'])}, where {one['metric']} is "
+        f"{one['value']:.6g}, wanted {one['op']} {one['bound']:.6g}."
     ]
 
 

@@ -13,7 +13,7 @@ from pytest_mutatenn.analysis.score import score
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.errors import MutatennError, nearest
 from pytest_mutatenn.report.bounds import Bound, number_of_mutants, parse_bounds, percentage
-from pytest_mutatenn.report.conditions import CONDITIONS, check_conditions, noun_of
+from pytest_mutatenn.report.conditions import CONDITIONS, check_conditions, noun_of, unknown
 from pytest_mutatenn.report.known import Known, gone, told
 from pytest_mutatenn.report.words import count_of
 
@@ -300,15 +300,16 @@ class _Judge:
         found = find({**self.record, "warnings": [*self.record["warnings"], *self.warnings]})
         what = count_of(len(found), noun_of(name))
         text = f"{said.format(what)}: {_some(found)}" if found else "it does not hold"
+        why = unknown(name, self.record)
         self.entries.append(
             {
                 "gate": "fail-on",
                 "scope": name,
                 "required": 0,
-                "reached": len(found),
-                "by": "count",
-                "passed": not found,
-                "text": f"{self.dashes}fail-on={name}: {text}",
+                "reached": None if why else len(found),
+                "by": "nothing" if why else "count",
+                "passed": not (found or why),
+                "text": f"{self.dashes}fail-on={name}: {why or text}",
             }
         )
 

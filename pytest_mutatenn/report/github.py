@@ -43,7 +43,9 @@ def render(record: Mapping[str, Any]) -> str:
     lines = errors[:LIMIT]
     lines += _annotations("warning", warnings[:LIMIT])
     lines += _annotations("notice", notes[: LIMIT - 1])
-    lines.append(_command("notice", _score(record), _summary(findings, left)))
+    untested = record["mutants"] and record["score"]["overall"]["score"] is None
+    kind = "error" if untested else "notice"
+    lines.append(_command(kind, _score(record), _summary(findings, left)))
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mutatenn.analysis.margins import finite, margin_of, opposite
 from pytest_mutatenn.analysis.verdict import Verdict
-from pytest_mutatenn.report.words import Write, more
+from pytest_mutatenn.report.words import Write, more, test_name
 
 if TYPE_CHECKING:
     from pytest_mutatenn.analysis.verdict import Judgement
@@ -227,7 +227,7 @@ def write_margins(record: Mapping[str, Any], line: Write, *, verbose: bool) -> N
 
 
 def _said(entry: Mapping[str, Any]) -> str:
-    test = entry["test"].rpartition("::")[2]
+    test = test_name(entry["test"])
     part = f"{100 * abs(entry['relative']):.2g} % of the unmutated network's room"
     where = f"{part} left" if entry["margin"] > 0 else f"beyond by {part}"
     value, bound = f"{entry['value']:.6g}", f"{entry['bound']:.6g}"

@@ -214,6 +214,10 @@ def write_noise(record: Mapping[str, Any], line: Write, *, verbose: bool) -> Non
     noise = record["noise"]
     if not noise["repeats"]:
         return
+    if not noise["cells"]:
+        line("")
+        line("nothing was repeated: no test looks at predictions", yellow=True)
+        return
     several = len(record["models"]) > 1
     line("")
     line(f"the unmutated network, run {count_of(noise['repeats'], 'more time')} in each cell:",
@@ -256,6 +260,6 @@ def _said(entry: Mapping[str, Any]) -> str:
     changing = [
         f"{name} by {'any number' if floor is None else format(floor, '.3g')}"
         for name, floor in entry["metrics"].items()
-        if floor != 0 and name != "max_abs_diff"
+        if name != "max_abs_diff" and (floor is None or floor > _ROUNDED)
     ]
     return f"differs from run to run {largest}" + (f"; {', '.join(changing)}" if changing else "")

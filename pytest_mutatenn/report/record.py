@@ -166,7 +166,7 @@ def build_record(
         "warnings": _warnings(gathered),
         "artefacts": {"folder": None, "kept": []},
     }
-    record["warnings"] += doubtful(record)
+    record["warnings"] = sorted({*record["warnings"], *doubtful(record)})
     return {**record, "divergent": divergent_of(record, None)}
 
 

@@ -9,7 +9,7 @@ __all__ = ["merged_sources", "parts_of", "sources_of"]
 
 
 def parts_of(change: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Each text that a mutant changes, with its edits; the first is that of its first site."""
+    """Each text that a mutant changes, with its edits, in the order of the stages."""
     return [] if change is None else [change, *change.get("others", ())]
 
 

@@ -11,7 +11,8 @@ import json
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,13 @@ def report_of(record: Mapping[str, Any]) -> dict[str, Any]:
 def _names(sources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Source -> its file: network, stage and name, with its cells where cells have several."""
     short = {source["id"]: _name(source) for source in sources}
-    several = {name for name, count in Counter(short.values()).items() if count > 1}
+    several = {name for name, number in Counter(short.values()).items() if number > 1}
     found: dict[str, str] = {}
     for source in sources:
         name = short[source["id"]]
         if name in several:
             name = _name(source, f" ({', '.join(source['cells'])})")
-        found[source["id"]] = _free(name, found.values(), source["id"])
+        found[source["id"]] = _free(name, set(found.values()))
     return found
 
 
@@ -144,8 +145,10 @@ def _piece(text: str) -> str:
     return visible(text, lines=False).replace("/", "_").replace("\\", "_") or "_"
 
 
-def _free(name: str, taken: Iterable[str], more: str = "again") -> str:
-    return name if name not in taken else f"{name} ({more})"
+def _free(name: str, taken: Container[str]) -> str:
+    """A name that is not taken: with a number behind it, where need be."""
+    numbers = (f"{name} ({number})" for number in count(2))
+    return next(free for free in chain([name], numbers) if free not in taken)
 
 
 def _not_made(entries: Sequence[tuple[Mapping[str, Any], str]]) -> dict[str, Any]:

@@ -30,3 +30,9 @@ def cut(text: str, other: str = "") -> str:
 def count_of(number: int, noun: str) -> str:
     """``1 input``, ``2 inputs``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def test_name(test: str) -> str:
+    """A test's id without its file and class; its own parameters may hold anything."""
+    head, bracket, parameters = test.partition("[")
+    return head.rpartition("::")[2] + bracket + parameters

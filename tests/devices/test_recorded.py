@@ -49,6 +49,8 @@ def here(report, cell="llvm-O2"):
             mutant["cells"][cell]["top1_changed"],
             mutant["cells"][cell]["tau_mean"],
             mutant["cells"][cell]["before"],
+            mutant["cells"][cell]["change"],
+            mutant["cells"][cell]["inputs"],
         )
         for mutant in report["mutants"]
         if cell in mutant["cells"]

@@ -109,7 +109,7 @@ def test_repeats_are_executed_each_time_and_agree_where_nothing_is_noisy(suite):
 
     result = suite.run(*run, "--mutatenn-repeats=2")
 
-    assert result.report["counters"]["evaluations_run"] == 2 * 2
+    assert result.report["run"]["counters"]["evaluations_run"] == 2 * 2
     found = result.report["noise"]
     assert [(e["cell"], e["output"]) for e in found["cells"]] == [("llvm-O0", 0), ("llvm-O2", 0)]
     assert {floor for e in found["cells"] for floor in e["metrics"].values()} == {0}
@@ -164,7 +164,7 @@ def test_margins_are_the_same_cold_and_warm_and_on_workers(project, store_folder
     warm = suite.run(*run)
     workers = suite.run(*run, "-n2", apart=True)
 
-    assert warm.report["counters"]["inputs_run"] == 0
+    assert warm.report["run"]["counters"]["inputs_run"] == 0
     assert stable(warm.report) == stable(cold)
     assert stable(workers.report) == stable(cold)
     assert set(verdicts(cold).values()) == {"KILLED", "SURVIVED"}

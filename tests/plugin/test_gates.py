@@ -94,10 +94,20 @@ def test_gates_that_are_passed_leave_the_exit_code(workers, known):
         assert gate["text"] in result.stdout.str()
 
 
+def test_gates_that_are_not_passed_are_code_1_with_workers_too(known):
+    gates = [gate for gate, _ in FAILED[1:]]  # of one name only one counts
+    result = known.run(FEW, TWO, *gates, "-n2", apart=True)
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    told = errors(result)
+    assert len(told) == len(gates)
+    for text, (_, said) in zip(told, FAILED[1:], strict=True):
+        assert text.startswith(said)
+
+
 @pytest.mark.parametrize(("gate", "said"), FAILED, ids=[gate for gate, _ in FAILED])
-@WORKERS
-def test_a_gate_that_is_not_passed_is_code_1(workers, gate, said, known):
-    result = known.run(FEW, TWO, gate, *workers, apart=bool(workers))
+def test_a_gate_that_is_not_passed_is_code_1(gate, said, known):
+    result = known.run(FEW, TWO, gate)
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     (text,) = errors(result)
@@ -227,7 +237,7 @@ HOOKS = [
     ("pytest_mutatenn.tally", "judge_gates"),
     ("pytest_mutatenn.report.terminal", "_table"),
     ("pytest_mutatenn.rows", "read_row"),
-    ("pytest_mutatenn.session", "describe_subjects"),
+    ("pytest_mutatenn.describing", "describe_subjects"),
 ]
 
 
@@ -240,7 +250,7 @@ def test_a_hook_that_breaks_is_not_green(where, name, weak):
 
 
 def test_a_worker_that_breaks_at_its_end_is_not_green(weak):
-    broken(weak, "pytest_mutatenn.session", "describe_subjects", worker="gw1")
+    broken(weak, "pytest_mutatenn.describing", "describe_subjects", worker="gw1")
     # without mutants no gate would mind what one of the two knew
     result = weak.run("--mutatenn-baseline-only", "-n2", apart=True)
     assert result.ret == pytest.ExitCode.TESTS_FAILED

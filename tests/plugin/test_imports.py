@@ -14,19 +14,20 @@ HEAVY = {"tvm", "onnx", "numpy", "scipy"}
 
 # what imports what: a part imports only parts of its own line and of the lines below it
 LAYERS = [
-    (
-        "plugin",
-        "session",
-        "exporting",
-        "rows",
-        "tally",
-        "fixtures",
-        "scheduling",
-        "progress",
-        "junit",
-    ),
+    ("plugin", "gathering", "listings", "scheduling", "progress", "junit"),
+    ("session", "describing", "exporting", "rows", "tally", "fixtures"),
     ("__main__", "commands"),
-    ("report", "grid", "engines", "selection", "shards", "subject", "settings"),
+    (
+        "report",
+        "grid",
+        "engines",
+        "selection",
+        "shards",
+        "subject",
+        "settings",
+        "parsing",
+        "upcoming",
+    ),
     ("options", "accepted", "place", "cells", "presence"),
     ("analysis",),
     ("engine",),
@@ -134,6 +135,12 @@ def test_a_project_that_does_not_use_the_plugin_loads_nothing_of_it(arguments, p
         from pathlib import Path
 
         def pytest_unconfigure(config):
+            tell(config)
+
+        def pytest_sessionfinish(session):
+            tell(session.config)  # a worker that is slow to end is not waited for
+
+        def tell(config):
             heavy = sorted({HEAVY!r} & set(sys.modules))
             ours = sorted(name for name in sys.modules if name.startswith("pytest_mutatenn."))
             name = "worker" if hasattr(config, "workerinput") else "main"

@@ -144,6 +144,13 @@ def quoted(text):
     return urllib.parse.quote(str(text), safe="")
 
 
+def combined(record):
+    """The report as of several runs, whose machines differ."""
+    runs = [record["run"], {**record["run"], "python": "3.12.1", "host": None}]
+    several = dict.fromkeys(("version", "tvm", "python", "host", "seed", "options", "root"))
+    return {**record, "run": {**record["run"], **several, "argv": [], "runs": runs}}
+
+
 def tests(text):
     return [f"test_net.py::test_labels{text}", f"test_net.py::test_ranking{text}"]
 

@@ -40,12 +40,14 @@ def test_the_nearest_test_is_named(record):
         record,
         margins=[
             {**margin, "value": 0.97, "relative": 0.7},
-            {**margin, "value": 0.91, "relative": 0.1, "test": "x.py::b"},
+            {**margin, "value": 0.91, "relative": 0.1, "test": "x.py::T::b[1::2]"},
             {**margin, "value": 0.9, "relative": 0.0, "exact": False},
             {**margin, "value": 0.9, "relative": None},
         ],
     )
-    assert "Nearest to failing: b, where accuracy is 0.91, wanted >= 0.9." in first(record).lines
+    assert (
+        "Nearest to failing: b[1::2], where accuracy is 0.91, wanted >= 0.9." in first(record).lines
+    )
 
 
 def test_where_codes_differ_too_it_is_a_note(record):

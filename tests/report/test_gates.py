@@ -216,6 +216,11 @@ def planned(record):
         ("skipped", away, "1 mutant should have run in a cell, and did not: y@k#1"),
         ("skipped", planned, "1 mutant should have run in a cell, and did not: y@k#1"),
         (
+            "indistinguishable",
+            lambda r: r["mutants"][0]["cells"][B].update(indistinguishable=True),
+            "1 mutant cannot be told from the unmutated network: x@k#1",
+        ),
+        (
             "canary",
             lambda r: r["checks"].append(
                 {"id": "canary", "model": "m", "cell": A, "verdict": "SURVIVED"}
@@ -226,6 +231,7 @@ def planned(record):
     ],
 )
 def test_a_condition_that_holds_is_said(name, change, said, record):
+    record["noise"]["repeats"] = 2
     change(record)
     found = judged(record, fail_on=name)
     assert found.errors == [f"--mutatenn-fail-on={name}: {said}"]
@@ -235,9 +241,16 @@ def test_a_condition_that_holds_is_said(name, change, said, record):
 
 def test_a_condition_that_does_not_hold_is_passed(record):
     record["divergent"] = []
+    record["noise"]["repeats"] = 2
     found = judged(record, fail_on=",".join(CONDITIONS))
     assert found.errors == []
     assert {e["scope"]: e["passed"] for e in found.entries} == dict.fromkeys(CONDITIONS, True)
+
+
+def test_a_condition_of_which_nobody_knows_is_not_passed(record):
+    (text,) = judged(record, fail_on="indistinguishable").errors
+    assert text.endswith("=indistinguishable: not known, since nothing was repeated (--mutatenn-r"
+                         "epeats)")  # fmt: skip
 
 
 def test_what_was_left_out_on_purpose_is_not_skipped(record):

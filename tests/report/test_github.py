@@ -88,6 +88,12 @@ def test_a_test_that_fails_on_the_unmutated_network_is_an_error_where_it_stands(
     assert message.replace("\r\n", "\n") == visible(LINES)
 
 
+def test_nothing_tested_is_an_error(record):
+    record["score"]["overall"].update(score=None)
+    kind, properties, _ = commands(github.render(record))[-1]
+    assert (kind, properties["title"]) == ("error", "mutation score: no mutant was tested")
+
+
 def test_what_no_test_is_known_for_has_no_place(record):
     record["tests"] = []
     assert {tuple(p) for _, p, _ in commands(github.render(record))} == {("title",)}

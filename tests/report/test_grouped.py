@@ -152,3 +152,32 @@ def test_of_mutants_with_the_same_code_everywhere_the_first_stands_for_all():
     columns = [mutant["groups"][PAIR]["verdict"] for mutant in record["mutants"]]
     assert columns == ["KILLED", "DUPLICATE"]
     assert [cells(record, i)[A] for i in (0, 1)] == ["KILLED", "DUPLICATE"]
+
+
+def test_the_margin_of_a_comparison_of_cells_stands_with_each_of_them():
+    def compared(value):
+        return [
+            {
+                "metric": "max_abs_diff",
+                "op": "<=",
+                "bound": 0.1,
+                "value": value,
+                "met": value <= 0.1,
+                "exact": True,
+            }
+        ]
+
+    rows = [
+        *GREEN[:2],
+        over(None, "passed", margins=compared(0.0)),
+        alone("x@k#1", "passed", A),
+        alone("x@k#1", "passed", B),
+        over("x@k#1", "failed", margins=compared(0.15)),
+    ]
+
+    record = build(rows, "x@k#1")
+
+    for cell in (A, B):
+        (found,) = record["mutants"][0]["cells"][cell]["margins"]
+        assert (found["test"], found["margin"], found["relative"]) == (OVER, -0.05, -0.5)
+    assert [entry["cell"] for entry in record["margins"]["barely_killed"]] == [A, B]

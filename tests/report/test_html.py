@@ -86,10 +86,11 @@ def test_the_page_is_the_report_whatever_stands_in_it():
     data = [s for (_, a), s in zip(scripts(page), page.scripts, strict=True) if "type" in a]
     first, *chunks = [unpack(json.loads(text)) for text in data]
 
-    expected, details = prepare(record)
+    expected, details, texts = prepare(record)
     assert first == json.loads(json.dumps(rounded(expected)))
-    assert [len(chunk) for chunk in chunks] == [TOGETHER, TOGETHER, 1]
-    assert chunks == json.loads(json.dumps(rounded(details)))
+    assert [len(chunk) for chunk in details] == [TOGETHER, TOGETHER, 1]
+    assert chunks == [*json.loads(json.dumps(rounded(details))), *texts]
+    assert texts == [source["text"] for source in record["sources"]]
 
 
 def scripts(page):
@@ -106,7 +107,7 @@ def rounded(value):
 
 def test_list_and_details_together_are_all_of_a_mutant():
     record = made.made(3)
-    first, [details] = prepare(record)
+    first, [details], _ = prepare(record)
     for whole, listed, rest in zip(
         record["mutants"], first["record"]["mutants"], details, strict=True
     ):

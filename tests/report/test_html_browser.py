@@ -103,10 +103,11 @@ IDS = ".mutants a.id"
         made.made(12, models=3),
         made.made(0),
         made.empty(),
+        made.combined(made.made(6)),
         # parts that nobody asked for
         {**made.made(6), "noise": None, "margins": None, "gates": [], "artefacts": None},
     ],
-    ids=["four cells", "one cell", "three networks", "no mutants", "nothing", "not asked"],
+    ids=["four", "one cell", "three networks", "no mutants", "nothing", "combined", "not asked"],
 )
 def test_every_view_of_every_kind_of_report_opens(record, view, opened):
     page = opened(record).go(view=view)

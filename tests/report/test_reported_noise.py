@@ -167,7 +167,7 @@ def test_the_summary_counts_what_is_indistinguishable():
     for name, result in (("x@k#1", "passed"), ("y@k#1", "failed"), ("z@k#1", "failed")):
         rows.append(row(name, "a", result))
     record = build(rows, {CELL: plan("x@k#1", "y@k#1", "z@k#1")})
-    record["noise"]["repeats"] = 3
+    record["noise"] = noise_of(rows, 3)
     for mutant, found in zip(record["mutants"], (True, True, None), strict=True):
         mutant["cells"][CELL]["indistinguishable"] = found
 
@@ -176,3 +176,11 @@ def test_the_summary_counts_what_is_indistinguishable():
     assert any("2 verdicts on mutants INDISTINGUISHABLE" in text for text in lines)
     assert any("(1 survived, 1 detected)" in text for text in lines)
     assert any(text.startswith("not known of 1,") for text in lines)
+
+
+def test_the_summary_says_that_nothing_could_be_repeated():
+    record = build([row(None, "a", "passed")], {CELL: plan()})
+
+    lines = summary({**record, "noise": noise_of([], 3)})
+
+    assert lines == ["", "nothing was repeated: no test looks at predictions"]

@@ -8,7 +8,7 @@ from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from records import stable
+from records import differing, stable
 from told import entry, row
 
 from pytest_mutatenn.report import differences, divergence
@@ -29,6 +29,9 @@ MODEL = {
     "id": "m", "source": "m.onnx", "digest": "1", "inputs": [], "output": {}, "layers": {},
     "dataset": {"source": "m.npz", "digest": "2", "count": 2, "labelled": False, "names": ["u"]},
 }  # fmt: skip
+
+
+SOURCE = {"model": "m", "stage": "kernel", "name": "k", "language": "c", "text": ""}
 
 
 @dataclass
@@ -88,7 +91,8 @@ def _of_cell(world, cell, name, detected, first):
     if code == "refused":
         return [_verdict(name, t, i, cell, "INVALID", "refused", {}) for i, t in enumerate(TESTS)]
     stats = {"code_digest": f"{cell} {code}", "before": "a", "after": f"{name} in {cell}",
-             "undefined": "", "seconds_compile": 1.0}  # fmt: skip
+             "undefined": "", "seconds_compile": 1.0,
+             "change": {"source": f"{cell} text", "edits": [], "others": []}}  # fmt: skip
     if code == "same":
         return [_verdict(name, t, i, cell, "EQUIVALENT", "the same", stats)
                 for i, t in enumerate(TESTS)]  # fmt: skip
@@ -105,7 +109,7 @@ def _of_cell(world, cell, name, detected, first):
         else:
             all_inputs = does == "p" or world.known[cell, code]
             ran = {**stats, "outcome": "returned", "evaluation": f"{cell} {code}"}
-            ran |= {"propagated": 1, "infected": 2} if all_inputs else {}
+            ran |= {"propagated": 1, "infected": 2, "inputs": {"run": "0"}} if all_inputs else {}
             result = "passed" if does == "p" else "failed"
             told = row(name, test, result, order, cell, stats=ran, deciding=[order])
             found.append({**told, "reason": "" if does == "p" else f"{code} fails {test}"})
@@ -169,6 +173,7 @@ def report_of(world, names, chance, number=1, count=1):
         models={"m": copy.deepcopy(MODEL)},
         plans=plans,
         cells={cell: {"id": cell, "fingerprint": "f", "available": True} for cell in CELLS},
+        sources={f"{cell} text": SOURCE for cell in CELLS},
     )
     run = {
         "version": "1", "tvm": "2", "python": "3", "host": {}, "started": str(number),
@@ -187,16 +192,6 @@ def report_of(world, names, chance, number=1, count=1):
         if count > 1:
             record["run"]["shard"]["between"] = between_others(record, object())
     return without_keys(record)
-
-
-def differing(a, b, where=""):
-    """Where two reports differ, and how."""
-    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        return [text for key in a for text in differing(a[key], b[key], f"{where}.{key}")]
-    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
-        pairs = enumerate(zip(a, b, strict=True))
-        return [text for i, (x, y) in pairs for text in differing(x, y, f"{where}[{i}]")]
-    return [] if a == b else [f"{where}: {a!r}, {b!r}"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -105,6 +105,8 @@ def test_texts_of_one_name_have_a_file_each_and_none_leaves_its_folder(tmp_path)
     files = written(record, tmp_path)["files"]
     assert {"net0/kernel/conv2d_0 (llvm-O0).py", "net0/kernel/conv2d_0 (c-O2).py"} <= set(files)
     assert "net0/kernel/.._.._etc.py" in files
+    second.update(cells=["llvm-O0"])
+    assert "net0/kernel/conv2d_0 (llvm-O0).py (2)" in written(record, tmp_path)["files"]
 
 
 def test_what_a_cell_has_not_made_stands_where_another_has_it_or_in_a_list(tmp_path):

@@ -13,6 +13,21 @@ from typing import Any
 from pytest_mutatenn.report.html.pack import pack
 from pytest_mutatenn.report.html.prepare import prepare
 
+STYLES = (
+    "colours.css",
+    "base.css",
+    "head.css",
+    "overview.css",
+    "tables.css",
+    "maps.css",
+    "list.css",
+    "mutant.css",
+    "others.css",
+    "narrow.css",
+    "print.css",
+)
+"""The parts of the style, in the order in which they stand in the page."""
+
 SCRIPTS = (
     "record.js",
     "dom.js",
@@ -50,16 +65,18 @@ def page_of(record: Mapping[str, Any]) -> str:
     record
         The report. The same report gives the same page, to the byte.
     """
-    first, details = prepare(record)
-    style = _file("style.css")
-    script = "".join(['"use strict";\n(() => {\n', *map(_script, SCRIPTS), "})();\n"])
+    first, details, texts = prepare(record)
+    style = "\n".join(_file(f"css/{name}") for name in STYLES)
+    script = "\n".join(_file(f"js/{name}") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
     names = ", ".join(model["id"] for model in record["models"]) or "no network"
     parts = {
         "{{policy}}": _policy(script, style),
         "{{title}}": html.escape(f"{names}: mutation report"),
         "{{style}}": style,
         "{{data}}": _data(first),
-        "{{details}}": "\n".join(map(_details, details)),
+        "{{details}}": "\n".join(_apart("details", part) for part in details),
+        "{{texts}}": "\n".join(_apart("text", text) for text in texts),
         "{{script}}": script,
     }
     page = _file("page.html")
@@ -96,12 +113,8 @@ def _data(value: Any) -> str:
     return text
 
 
-def _details(value: Any) -> str:
-    return f'<script type="application/json" class="details">{_data(value)}</script>'
-
-
-def _script(name: str) -> str:
-    return _file(f"js/{name}")
+def _apart(kind: str, value: Any) -> str:
+    return f'<script type="application/json" class="{kind}">{_data(value)}</script>'
 
 
 def _file(name: str) -> str:

@@ -1,8 +1,8 @@
-"""What the page is given: the report in two parts, and a few things it does not say itself.
+"""What the page is given: the report in parts, and a few things it does not say itself.
 
 What the first screen and the list of mutants need is read when the page is opened; what only the
-view of one mutant shows lies apart, and is read when that is opened. With 10,000 mutants in four
-cells that is most of the page.
+view of one mutant shows, code too, lies apart, and is read when that is opened. With 10,000 mutants
+in four cells that is most of the page.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ Numbers = Mapping[str, Mapping[str, int]]
 """Model -> name of an input -> its number."""
 
 
-def prepare(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[dict[str, Any]]]]:
+def prepare(
+    record: Mapping[str, Any],
+) -> tuple[dict[str, Any], list[list[dict[str, Any]]], list[str]]:
     """Give the data of the page.
 
     Names of inputs in the comparisons of cells become their numbers, as ranges such as ``0-3,7``.
@@ -53,11 +55,12 @@ def prepare(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[dict[s
 
     Returns
     -------
-    tuple of dict and list
+    tuple of dict, list and list
         What is read at first: ``record``, the report without the details; ``titles``, of the
         categories; ``worst``, of every two cells the mutant on which they are farthest apart, with
         ``of``, how many were compared. Then the details, :data:`TOGETHER` mutants each: of a mutant
         ``cells``, cell -> what the list does not need, and ``pairs``, its comparisons of cells.
+        Then the texts of the sources, in their order.
     """
     numbers = {
         model["id"]: {name: i for i, name in enumerate(model["dataset"]["names"])}
@@ -72,6 +75,10 @@ def prepare(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[dict[s
     first = {
         **record,
         "mutants": [_listed(mutant) for mutant in record["mutants"]],
+        "sources": [
+            {key: value for key, value in source.items() if key != "text"}
+            for source in record["sources"]
+        ],
         "divergent": [
             {**e, "between": e["between"] and _compact(e["between"], e["model"], numbers)}
             for e in record["divergent"]
@@ -93,6 +100,7 @@ def prepare(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[list[dict[s
     return (
         {"record": first, "titles": CATEGORIES, "worst": worst, "together": TOGETHER},
         [details[start : start + TOGETHER] for start in range(0, len(details), TOGETHER)],
+        [source["text"] for source in record["sources"]],
     )
 
 

@@ -47,7 +47,7 @@ function changed({ start, end, edits }, lines) {
     upTo(from);
     for (let number = from[0]; number <= Math.min(to[0], end); number++) {
       const a = number === from[0] ? from[1] : 0;
-      const b = number === to[0] ? to[1] : before[number - start]?.text.length ?? 0;
+      const b = number === to[0] ? to[1] : (before[number - start]?.text.length ?? 0);
       if (b > a) before[number - start]?.marked.push([a, b]);
     }
     write(replacement, true);

@@ -15,6 +15,7 @@ const TAKEN_OUT = {
   "--mutatenn-report": true,
   "--mutatenn-record": true,
   "--mutatenn-keep": true,
+  "--mutatenn-keep-dir": true,
   "--mutatenn-fail-under": true,
   "--mutatenn-fail-on": true,
   "--mutatenn-max-survivors": true,

@@ -4,13 +4,17 @@ function mutantView(index) {
   const now = state.now;
   const id = now.get("mutant");
   const model = now.get("of");
-  const row =
-    (model && index.row(model, id)) || index.rows.find((one) => one.m.id === id) || null;
+  const row = (model && index.row(model, id)) || index.rows.find((one) => one.m.id === id) || null;
   const back = h("a", { class: "back", href: address(LIST) }, "‹ All mutants");
   if (!row)
     return [
       h("nav", { class: "crumbs" }, back),
-      h("section", null, h("h2", null, "No such mutant"), h("p", null, "This report has no mutant ", h("code", null, id), ".")),
+      h(
+        "section",
+        null,
+        h("h2", null, "No such mutant"),
+        h("p", null, "This report has no mutant ", h("code", null, id), "."),
+      ),
     ];
   const details = index.details(row);
   const m = withDetails(row, details);
@@ -49,7 +53,11 @@ function neighbours(index, row, back) {
   const link = (to, name, key) => {
     const other = rows[to];
     return other && at >= 0
-      ? h("a", { class: "turn", href: mutantAddress(other), "data-key": key, title: other.m.id }, name)
+      ? h(
+          "a",
+          { class: "turn", href: mutantAddress(other), "data-key": key, title: other.m.id },
+          name,
+        )
       : h("span", { class: "turn off" }, name);
   };
   return h(
@@ -68,12 +76,14 @@ function neighbours(index, row, back) {
 
 function mutantHead(index, { m }) {
   const layers = m.layers.map((layer) => index.titleOf(m.model, layer)).join(", ");
-  const parameters = Object.entries(m.parameters ?? {}).map(([name, value]) => `${name} = ${figure(value, 6)}`);
+  const parameters = Object.entries(m.parameters ?? {}).map(
+    ([name, value]) => `${name} = ${figure(value, 6)}`,
+  );
   return h(
     "section",
     { class: "mutanthead" },
     h("h2", { class: "id" }, m.id),
-    index.says(m.operator) ? h("p", { class: "says" }, index.says(m.operator)) : null,
+    h("p", { class: "says" }, withCode(index.says(m.operator))),
     facts([
       ["Network", m.model],
       ["Operator", m.operator],
@@ -96,9 +106,18 @@ function cellTable(row, m, cell) {
       h(
         "th",
         { scope: "row" },
-        h("a", { href: mutantAddress(row, { at: name }), "aria-current": name === cell ? "true" : null }, name),
+        h(
+          "a",
+          { href: mutantAddress(row, { at: name }), "aria-current": name === cell ? "true" : null },
+          name,
+        ),
       ),
-      h("td", null, chip(there.verdict), there.alone !== there.verdict ? h("small", null, ` alone ${there.alone}`) : null),
+      h(
+        "td",
+        null,
+        chip(there.verdict),
+        there.alone !== there.verdict ? h("small", null, ` alone ${there.alone}`) : null,
+      ),
       h("td", { class: "wide" }, shortReason(there)),
       h("td", { class: "number" }, whole(there.infected)),
       h("td", { class: "number" }, whole(there.propagated)),
@@ -112,9 +131,27 @@ function cellTable(row, m, cell) {
     "section",
     { class: "cells" },
     h("h2", null, row.cells.length === 1 ? "Verdict" : "Verdicts"),
-    m.divergent ? h("p", { class: "note" }, h("span", { class: "diverges" }, "≠"), " The tests of the cells disagree on this mutant.") : null,
+    m.divergent
+      ? h(
+          "p",
+          { class: "note" },
+          h("span", { class: "diverges" }, "≠"),
+          " The tests of the cells disagree on this mutant.",
+        )
+      : null,
     table(
-      ["cell", "verdict", "why", "#infected", "#propagated", "#top-1", "#inputs run", "#mean tau", "#compile", "#run"],
+      [
+        "cell",
+        "verdict",
+        "why",
+        "#infected",
+        "#propagated",
+        "#top-1",
+        "#inputs run",
+        "#mean tau",
+        "#compile",
+        "#run",
+      ],
       Object.entries(m.cells).map(line),
       { label: "verdicts" },
     ),
@@ -125,7 +162,10 @@ function shortReason(there) {
   const [first] = (there.reason || "").split("\n");
   const said = first || why(there);
   const killers = there.killed_by.join(", ");
-  return [killers ? h("b", null, killers, " ") : null, said.length > 110 ? `${said.slice(0, 110)}…` : said];
+  return [
+    killers ? h("b", null, killers, " ") : null,
+    said.length > 110 ? `${said.slice(0, 110)}…` : said,
+  ];
 }
 
 function inCell(index, m, cell) {
@@ -139,10 +179,18 @@ function inCell(index, m, cell) {
     h("h2", { class: "cellname" }, `In ${cell}`),
     sentence ? h("p", { class: "why" }, sentence) : null,
     there.undefined
-      ? h("p", { class: "notice" }, `${there.undefined}: undefined, and another device may show it.`)
+      ? h(
+          "p",
+          { class: "notice" },
+          `${there.undefined}: undefined, and another device may show it.`,
+        )
       : null,
     there.indistinguishable
-      ? h("p", { class: "notice" }, "Within the noise: the whole difference lies under what the unmutated network differs by from run to run.")
+      ? h(
+          "p",
+          { class: "notice" },
+          "Within the noise: the whole difference lies under what the unmutated network differs by from run to run.",
+        )
       : null,
     before || after || change.length
       ? section(
@@ -153,7 +201,13 @@ function inCell(index, m, cell) {
             : lineDiff(before, after, "tvmscript"),
           change.length
             ? null
-            : h("p", { class: "note" }, there.planned ? "The code around it was not kept." : "This cell does not have this mutant."),
+            : h(
+                "p",
+                { class: "note" },
+                there.planned
+                  ? "The code around it was not kept."
+                  : "This cell does not have this mutant.",
+              ),
         )
       : null,
     code.length
@@ -165,8 +219,12 @@ function inCell(index, m, cell) {
       : null,
     testsSection(m, cell),
     inputsSection(index, m, cell),
-    there.reason && there.reason !== sentence ? section("Reason", null, h("pre", { class: "text" }, there.reason)) : null,
-    there.stderr ? section("Standard error", null, h("pre", { class: "text stderr" }, there.stderr)) : null,
+    there.reason && there.reason !== sentence
+      ? section("Reason", null, h("pre", { class: "text" }, there.reason))
+      : null,
+    there.stderr
+      ? section("Standard error", null, h("pre", { class: "text stderr" }, there.stderr))
+      : null,
     section(
       "Run it alone",
       { class: "again" },
@@ -177,7 +235,10 @@ function inCell(index, m, cell) {
         ["Run in", there.seconds_run === null ? null : seconds(there.seconds_run)],
         ["Inputs with NaN or infinity", there.nonfinite],
         ["Mean Kendall's tau", there.tau_mean === null ? null : figure(there.tau_mean, 6)],
-        ["Largest difference of outputs", there.output_difference == null ? null : figure(there.output_difference)],
+        [
+          "Largest difference of outputs",
+          there.output_difference == null ? null : figure(there.output_difference),
+        ],
         ["Accepted", there.accepted ? "yes: it is in no score" : null],
         ["Digest of the code", there.code_digest ? h("code", null, there.code_digest) : null],
         ["Kept files", keptFiles(index.record, there)],
@@ -192,14 +253,20 @@ function keptFiles(record, there) {
   const folder = record.artefacts?.folder;
   return [
     folder ? `in ${folder}: ` : null,
-    h("ul", null, files.map((file) => h("li", null, h("code", null, file)))),
+    h(
+      "ul",
+      null,
+      files.map((file) => h("li", null, h("code", null, file))),
+    ),
   ];
 }
 
 function testsSection(m, cell) {
   const there = m.cells[cell];
   const margins = there.margins ?? [];
-  const names = [...new Set([...there.killed_by, ...there.survived, ...margins.map((one) => one.test)])].sort();
+  const names = [
+    ...new Set([...there.killed_by, ...there.survived, ...margins.map((one) => one.test)]),
+  ].sort();
   if (!names.length) return null;
   const line = (name) => {
     const killed = there.killed_by.includes(name);

@@ -106,6 +106,10 @@ function betweenWords(index, { between, cells, model }) {
 function divergence(index, m) {
   const entry = index.divergence(m);
   return entry
-    ? section(`Why ${entry.cells.join(" and ")} disagree`, { class: "divergence" }, explanation(index, entry))
+    ? section(
+        `Why ${entry.cells.join(" and ")} disagree`,
+        { class: "divergence" },
+        explanation(index, entry),
+      )
     : null;
 }

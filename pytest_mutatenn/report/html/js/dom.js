@@ -27,6 +27,10 @@ function replace(element, ...children) {
   put(element, children);
 }
 
+// a sentence in which `code` stands between backquotes
+const withCode = (text) =>
+  text.split("`").map((part, at) => (at % 2 ? h("code", null, part) : part));
+
 function section(title, attributes, ...children) {
   const { note, ...rest } = attributes ?? {};
   return h(
@@ -44,7 +48,13 @@ function table(heads, rows, attributes) {
   const shown = attributes?.shown ?? rows.length;
   const numeric = heads.map((head) => head.startsWith("#"));
   const kind = (at) => (numeric[at] ? "number" : null);
-  const line = (row) => h("tr", null, row.map((cell, at) => h("td", { class: kind(at) }, cell)));
+  const short = (cell) => (typeof cell === "string" && cell.length <= 24 ? "short" : null);
+  const line = (row) =>
+    h(
+      "tr",
+      null,
+      row.map((cell, at) => h("td", { class: kind(at) ?? short(cell) }, cell)),
+    );
   const made = (row) => (row instanceof Node ? row : line(row));
   const body = h("tbody", null, rows.slice(0, shown).map(made));
   const more = h(
@@ -71,7 +81,9 @@ function table(heads, rows, attributes) {
         h(
           "tr",
           null,
-          heads.map((head, at) => h("th", { scope: "col", class: kind(at) }, head.replace("#", ""))),
+          heads.map((head, at) =>
+            h("th", { scope: "col", class: kind(at) }, head.replace("#", "")),
+          ),
         ),
       ),
       body,

@@ -10,7 +10,10 @@ function heatSquare(rows, operator, cell) {
     (found.divergent ? `, cells disagree on ${found.divergent}` : "");
   return h(
     "td",
-    { class: `heat ${found.score < 50 ? "low" : "high"}`, vars: { score: `${heat(found.score)}%` } },
+    {
+      class: `heat ${found.score < 50 ? "low" : "high"}`,
+      vars: { score: `${heat(found.score)}%` },
+    },
     h(
       "a",
       {
@@ -50,7 +53,11 @@ function heatMap(index) {
         { scope: "row" },
         head
           ? name
-          : h("a", { href: fresh({ view: "mutants", operator: name }), title: says(name) || name }, name),
+          : h(
+              "a",
+              { href: fresh({ view: "mutants", operator: name }), title: says(name) || name },
+              name,
+            ),
       ),
       columns.map((cell) => heatSquare(there, head ? "all" : name, cell)),
       survivors(there),
@@ -62,7 +69,11 @@ function heatMap(index) {
       h(
         "tr",
         { class: "category" },
-        h("th", { scope: "rowgroup", colspan: columns.length + 2 }, index.titles[category] ?? category),
+        h(
+          "th",
+          { scope: "rowgroup", colspan: columns.length + 2 },
+          index.titles[category] ?? category,
+        ),
       ),
       ...[...there.keys()].sort().map((operator) => line(operator, there.get(operator), false)),
     );

@@ -20,8 +20,8 @@ const KEYWORDS = {
   asm: WORDS_OF.asm,
 };
 
-const NUMBER =
-  /0[xX][0-9a-fA-F]+[uUlL]*|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFuUlL]*/.source;
+const NUMBER = /0[xX][0-9a-fA-F]+[uUlL]*|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fFuUlL]*/
+  .source;
 const C_LIKE = {
   comment: /\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/.source,
   string: /"(?:\\.|[^"\\\n])*"?|'(?:\\.|[^'\\\n])*'?/.source,

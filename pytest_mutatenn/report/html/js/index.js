@@ -29,7 +29,12 @@ function indexed({ record, titles, worst, together }) {
   const of = new Map(rows.map((row) => [`${row.m.model}\n${row.m.id}`, row]));
 
   const summaries = new Map((record.operators ?? []).map(({ id, summary }) => [id, summary]));
-  const sources = new Map((record.sources ?? []).map((source) => [source.id, source]));
+  const places = new Map(record.sources.map(({ id }, at) => [id, at]));
+  const source = memory((id) => {
+    const at = places.get(id);
+    if (at === undefined) return null;
+    return { ...record.sources[at], text: read(document.querySelectorAll("script.text")[at]) };
+  });
   const chunk = memory((at) => read(document.querySelectorAll("script.details")[at]));
   const divergent = new Map(record.divergent.map((e) => [`${e.model}\n${e.mutant}`, e]));
   return {
@@ -48,8 +53,8 @@ function indexed({ record, titles, worst, together }) {
     // the texts that a change is of, each with its edits
     parts: (change) =>
       (change ? [change, ...(change.others ?? [])] : [])
-        .map(({ source, edits }) => ({ source: sources.get(source), edits }))
-        .filter(({ source }) => source),
+        .map((part) => ({ source: source(part.source), edits: part.edits }))
+        .filter((part) => part.source),
     several: record.models.length > 1,
     // cells in which mutants ran, or were to
     cells: [...new Set(rows.flatMap((row) => row.cells.map(([cell]) => cell)))].sort(),
@@ -79,14 +84,18 @@ function textOf(row) {
 // verdicts counted: how many detected, how many survived, and divergent mutants
 function tallied(rows, cell) {
   const found = { detected: 0, survived: 0, divergent: 0, score: null, low: null, high: null };
-  for (const { m, cells } of rows) {
-    for (const [name, there] of cells) {
-      if (cell && name !== cell) continue;
-      if (there.verdict === "SURVIVED") found.survived++;
-      else if (isDetected(there.verdict)) found.detected++;
-      if (cell && m.divergent && verdictOf(there.alone).scored) found.divergent++;
+  for (const row of rows) {
+    if (!cell) {
+      found.detected += row.detected;
+      found.survived += row.survived;
+      if (row.m.divergent) found.divergent++;
+      continue;
     }
-    if (!cell && m.divergent) found.divergent++;
+    const there = row.m.cells[cell];
+    if (!there) continue;
+    if (there.verdict === "SURVIVED") found.survived++;
+    else if (isDetected(there.verdict)) found.detected++;
+    if (row.m.divergent && verdictOf(there.alone).scored) found.divergent++;
   }
   const all = found.detected + found.survived;
   if (all) found.score = (100 * found.detected) / all;

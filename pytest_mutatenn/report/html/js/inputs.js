@@ -27,7 +27,12 @@ function inputsSection(index, m, cell) {
         ),
       ),
   );
-  return section("Inputs", { class: "inputs" }, bars, inputs ? inputGroups(index, m, inputs) : null);
+  return section(
+    "Inputs",
+    { class: "inputs" },
+    bars,
+    inputs ? inputGroups(index, m, inputs) : null,
+  );
 }
 
 function inputGroups(index, m, inputs) {
@@ -47,9 +52,16 @@ function inputGroups(index, m, inputs) {
     if (!here.length) return null;
     return h(
       "details",
-      { class: "inputgroup", open: name === "top1_changed" || sets.top1_changed.length === 0 && name === "propagated" },
+      {
+        class: "inputgroup",
+        open: name === "top1_changed" || (sets.top1_changed.length === 0 && name === "propagated"),
+      },
       h("summary", null, `${title} `, h("span", { class: "count" }, whole(here.length))),
-      h("div", { class: "thumbs" }, folded(here, 48, (number) => thumbnail(index, m.model, number), "inputs")),
+      h(
+        "div",
+        { class: "thumbs" },
+        folded(here, 48, (number) => thumbnail(index, m.model, number), "inputs"),
+      ),
     );
   });
 }
@@ -68,7 +80,7 @@ function thumbnail(index, modelId, number) {
     "figure",
     { class: image ? "thumb" : "thumb bare", title: said },
     typeof image === "string" && image.startsWith("data:image/")
-      ? h("img", { src: image, alt: name, loading: "lazy" })
+      ? h("img", { src: image, alt: name, decoding: "async" })
       : null,
     h("figcaption", null, name),
   );
@@ -85,7 +97,9 @@ function bestClasses(index, modelId, number) {
 function inputWords(index, modelId, ranges) {
   const model = index.model(modelId);
   const found = inputNumbers(ranges);
-  const names = found.slice(0, 5).map((one) => (typeof one === "number" ? inputName(model, one) : one));
+  const names = found
+    .slice(0, 5)
+    .map((one) => (typeof one === "number" ? inputName(model, one) : one));
   const more = found.length > 5 ? `, and ${found.length - 5} more` : "";
   return found.length ? `${names.join(", ")}${more}` : "none";
 }

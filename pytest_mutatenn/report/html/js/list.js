@@ -27,7 +27,15 @@ const list = {
     this.verdicts = h("div", { class: "verdicts", role: "group", "aria-label": "verdict" });
     put(this.filters, [this.search, this.verdicts, this.facets]);
     this.show();
-    return [h("section", { class: "list" }, h("h2", { class: "hidden" }, "Mutants"), this.filters, this.results)];
+    return [
+      h(
+        "section",
+        { class: "list" },
+        h("h2", { class: "hidden" }, "Mutants"),
+        this.filters,
+        this.results,
+      ),
+    ];
   },
 
   show() {
@@ -96,7 +104,11 @@ const list = {
       const now = facet === "cell" ? filter.cell : [...(filter.wanted[facet] ?? [])][0];
       const but = facet === "cell" ? { ...filter, cell: null } : filter;
       const counts = facetCounts(rows, but, facet);
-      if (!now && (counts.size < 2 && (facet !== "mark" && facet !== "why" && facet !== "test" || !counts.size)))
+      if (
+        !now &&
+        counts.size < 2 &&
+        ((facet !== "mark" && facet !== "why" && facet !== "test") || !counts.size)
+      )
         return null;
       if (now && !counts.has(now)) counts.set(now, 0);
       const values = [...counts.keys()];
@@ -147,7 +159,11 @@ const list = {
               class: "clear",
               onclick: () => {
                 this.search.value = "";
-                history.replaceState(null, "", fresh({ view: "mutants", sort: state.now.get("sort") }));
+                history.replaceState(
+                  null,
+                  "",
+                  fresh({ view: "mutants", sort: state.now.get("sort") }),
+                );
                 this.show();
               },
             },
@@ -180,7 +196,11 @@ const list = {
             },
           },
           name,
-          h("span", { class: "arrow", "aria-hidden": "true" }, key === sort ? (down ? " ▾" : " ▴") : ""),
+          h(
+            "span",
+            { class: "arrow", "aria-hidden": "true" },
+            key === sort ? (down ? " ▾" : " ▴") : "",
+          ),
         ),
       );
     const turn = (to, name) =>
@@ -215,7 +235,9 @@ const list = {
         h(
           "p",
           { role: "status" },
-          rows.length === all ? countOf(all, "mutant") : `${whole(rows.length)} of ${countOf(all, "mutant")}`,
+          rows.length === all
+            ? countOf(all, "mutant")
+            : `${whole(rows.length)} of ${countOf(all, "mutant")}`,
         ),
         pager(),
       ),
@@ -238,7 +260,11 @@ const list = {
                 head("time", "Time"),
               ),
             ),
-            h("tbody", null, shown.map((row) => this.line(row, filter.cell))),
+            h(
+              "tbody",
+              null,
+              shown.map((row) => this.line(row, filter.cell)),
+            ),
           )
         : h("p", { class: "empty" }, all ? "No mutant is like that." : "There are no mutants."),
       pager(),
@@ -266,8 +292,16 @@ const list = {
       h(
         "td",
         { class: "verdictcell" },
-        same ? chip(cells[0][1].verdict, cells.map(([name]) => name).join(", ")) : h("span", { class: "squares" }, cells.map(([name, one]) => square(name, one.verdict))),
-        m.divergent ? h("span", { class: "diverges", title: "cells disagree" }, "≠ divergent") : null,
+        same
+          ? chip(cells[0][1].verdict, cells.map(([name]) => name).join(", "))
+          : h(
+              "span",
+              { class: "squares" },
+              cells.map(([name, one]) => square(name, one.verdict)),
+            ),
+        m.divergent
+          ? h("span", { class: "diverges", title: "cells disagree" }, "≠ divergent")
+          : null,
       ),
       h(
         "td",
@@ -278,7 +312,11 @@ const list = {
       ),
       h("td", { "data-name": "stage" }, m.stage),
       h("td", { "data-name": "operator" }, m.operator),
-      h("td", { class: "layer", title: title || m.layer, "data-name": "layer" }, m.weight ?? shortLayers(this.index, m)),
+      h(
+        "td",
+        { class: "layer", title: title || m.layer, "data-name": "layer" },
+        m.weight ?? shortLayers(this.index, m),
+      ),
       h("td", { class: "changed" }, changedInputs(there)),
       h("td", { class: "time" }, time ? seconds(time) : "–"),
     );
@@ -296,18 +334,24 @@ const list = {
 
 function shortLayers(index, m) {
   const names = m.layers.map((layer) => index.titleOf(m.model, layer));
-  if (names.length < 3) return names.join(", ") || m.layer;
+  const all = names.join(", ");
+  if (names.length < 2 || all.length <= 60) return all || m.layer;
   return `${names[0]}, and ${names.length - 1} more`;
 }
 
 function square(cell, verdict) {
   const { letter, kind } = verdictOf(verdict);
   const said = `${cell} ${verdict}`;
-  return h("span", { class: `square ${kind}`, title: said, role: "img", "aria-label": said }, letter);
+  return h(
+    "span",
+    { class: `square ${kind}`, title: said, role: "img", "aria-label": said },
+    letter,
+  );
 }
 
 function changedInputs(there) {
-  if (there.infected === null || there.infected === undefined) return there.inputs_run ? `of ${whole(there.inputs_run)} run` : "–";
+  if (there.infected === null || there.infected === undefined)
+    return there.inputs_run ? `of ${whole(there.inputs_run)} run` : "–";
   const of = there.inputs_run;
   const part = (count) => `${of ? (100 * (count ?? 0)) / of : 0}%`;
   const said = `${whole(there.infected)} infected, ${whole(there.propagated)} propagated, top-1 changed for ${whole(there.top1_changed)}, of ${whole(of)}`;

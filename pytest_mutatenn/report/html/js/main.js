@@ -89,7 +89,11 @@ function head() {
       "div",
       { class: "tools" },
       theme,
-      h("button", { type: "button", title: "keys", "aria-label": "keys", onclick: () => help.showModal() }, "?"),
+      h(
+        "button",
+        { type: "button", title: "keys", "aria-label": "keys", onclick: () => help.showModal() },
+        "?",
+      ),
     ),
   );
 }

@@ -16,7 +16,9 @@ function baselineTable(record) {
     return section("The unmutated network", null, h("p", { class: "empty" }, "No test ran on it."));
   const tests = [...new Set(record.baseline.map((entry) => `${entry.model}\t${entry.test}`))];
   const cells = [...new Set(record.baseline.map((entry) => entry.cell))];
-  const of = new Map(record.baseline.map((entry) => [`${entry.model}\t${entry.test}\t${entry.cell}`, entry]));
+  const of = new Map(
+    record.baseline.map((entry) => [`${entry.model}\t${entry.test}\t${entry.cell}`, entry]),
+  );
   const several = record.models.length > 1;
   const places = new Map((record.tests ?? []).map((entry) => [entry.test, entry]));
   const failures = record.baseline.filter((entry) => entry.message);
@@ -25,12 +27,21 @@ function baselineTable(record) {
     const good = entry.outcome === "passed";
     const bad = entry.outcome === "failed" || entry.outcome === "error";
     return [
-      h("span", { class: good ? "passed" : bad ? "failed" : "note" }, good ? "✓ " : bad ? "✗ " : "", entry.outcome),
+      h(
+        "span",
+        { class: good ? "passed" : bad ? "failed" : "note" },
+        good ? "✓ " : bad ? "✗ " : "",
+        entry.outcome,
+      ),
       (entry.margins ?? []).map((one) =>
         h(
           "div",
           { title: `${one.metric} = ${figure(one.value, 6)}` },
-          h("small", null, `${one.metric} ${one.op} ${figure(one.bound)} by ${figure(one.margin, 3)}`),
+          h(
+            "small",
+            null,
+            `${one.metric} ${one.op} ${figure(one.bound)} by ${figure(one.margin, 3)}`,
+          ),
         ),
       ),
     ];
@@ -45,7 +56,11 @@ function baselineTable(record) {
         const [model, test] = key.split("\t");
         const { file, line } = places.get(test) ?? {};
         const name = [test, file ? h("div", null, h("small", null, `${file}:${line}`)) : null];
-        return [...(several ? [model] : []), name, ...cells.map((cell) => mark(of.get(`${key}\t${cell}`)))];
+        return [
+          ...(several ? [model] : []),
+          name,
+          ...cells.map((cell) => mark(of.get(`${key}\t${cell}`))),
+        ];
       }),
       { label: "tests on the unmutated network" },
     ),
@@ -115,7 +130,9 @@ function comparisons(index, entries, note) {
       whole(inputNumbers(entry.top1_dissimilar).length),
       whole(inputNumbers(entry.topk_dissimilar).length),
       figure(entry.tau_min),
-      entry.max_abs_diff === null && entry.tau_min !== null ? "infinite" : figure(entry.max_abs_diff, 3),
+      entry.max_abs_diff === null && entry.tau_min !== null
+        ? "infinite"
+        : figure(entry.max_abs_diff, 3),
       inputWords(index, entry.model, entry.top1_dissimilar),
       ...(note ? [note.of(entry)] : []),
     ]),
@@ -154,7 +171,13 @@ function worstOnMutants(index) {
     { note: "Of every two cells the mutant on which they are farthest apart." },
     worst.length ? comparisons(index, worst, { head: "mutant", of: link }) : null,
     skipped.length
-      ? h("ul", null, skipped.map(([reason, count]) => h("li", null, `not compared, ${countOf(count, "time")}: ${reason}`)))
+      ? h(
+          "ul",
+          null,
+          skipped.map(([reason, count]) =>
+            h("li", null, `not compared, ${countOf(count, "time")}: ${reason}`),
+          ),
+        )
       : null,
   );
 }
@@ -167,10 +190,14 @@ function noiseSection(index) {
   if (!noise) return null;
   if (!noise.cells?.length)
     return noise.off ? section("Noise", null, h("p", { class: "empty" }, noise.off)) : null;
-  const metrics = (of) =>
-    Object.entries(of ?? {})
-      .map(([name, value]) => `${name} ${floor(value)}`)
-      .join(", ");
+  const metrics = (of) => {
+    const all = Object.entries(of ?? {});
+    const some = all.filter(([, value]) => value !== 0);
+    const none = all.length - some.length;
+    const said = some.map(([name, value]) => `${name} ${floor(value)}`);
+    if (none) said.push(some.length ? `${countOf(none, "other")} by 0` : "all by 0");
+    return said.join(", ");
+  };
   const several = index.several;
   return section(
     "Noise",
@@ -181,14 +208,19 @@ function noiseSection(index) {
     },
     noise.cells?.length
       ? table(
-          [...(several ? ["network"] : []), "cell", "#largest difference", "metrics"],
-          noise.cells.map((entry) => [...(several ? [entry.model] : []), entry.cell, entry.off ? "–" : floor(entry.output), entry.off || metrics(entry.metrics)]),
+          [...(several ? ["network"] : []), "cell", "#outputs by up to", "metrics by up to"],
+          noise.cells.map((entry) => [
+            ...(several ? [entry.model] : []),
+            entry.cell,
+            entry.off ? "–" : floor(entry.output),
+            entry.off || metrics(entry.metrics),
+          ]),
           { label: "noise in each cell" },
         )
       : null,
     noise.pairs?.length
       ? table(
-          [...(several ? ["network"] : []), "cells", "#largest difference", "metrics"],
+          [...(several ? ["network"] : []), "cells", "#outputs by up to", "metrics by up to"],
           noise.pairs.map((entry) => [
             ...(several ? [entry.model] : []),
             `${entry.a} ~ ${entry.b}`,
@@ -209,13 +241,26 @@ function latencySection(record) {
   const several = record.models.length > 1;
   const tests = latency.tests.flatMap((tested) => [
     { ...tested, name: "all cells" },
-    ...tested.pairs.map((pair) => ({ ...pair, model: tested.model, name: `${pair.a} ~ ${pair.b}` })),
+    ...tested.pairs.map((pair) => ({
+      ...pair,
+      model: tested.model,
+      name: `${pair.a} ~ ${pair.b}`,
+    })),
   ]);
   return section(
     "Latency of the unmutated network",
     { note: "Per input, of the kernels alone." },
     table(
-      [...(several ? ["network"] : []), "cell", "#median", "#mean", "#95 % below", "#repeats", "#warm-up", ""],
+      [
+        ...(several ? ["network"] : []),
+        "cell",
+        "#median",
+        "#mean",
+        "#95 % below",
+        "#repeats",
+        "#warm-up",
+        "",
+      ],
       latency.cells.map((entry) => [
         ...(several ? [entry.model] : []),
         entry.cell,
@@ -236,7 +281,16 @@ function latencySection(record) {
       ? [
           h("h3", null, "Whether the cells differ"),
           table(
-            [...(several ? ["network"] : []), "cells", "#ANOVA F", "#p", "#eta²", "#Kruskal-Wallis H", "#p", "#epsilon²"],
+            [
+              ...(several ? ["network"] : []),
+              "cells",
+              "#ANOVA F",
+              "#p",
+              "#eta²",
+              "#Kruskal-Wallis H",
+              "#p",
+              "#epsilon²",
+            ],
             tests.map((tested) => [
               ...(several ? [tested.model] : []),
               tested.name,

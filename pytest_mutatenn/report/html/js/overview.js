@@ -92,7 +92,12 @@ function hero(index) {
 function gates(record) {
   const found = record.gates ?? [];
   if (!found.length)
-    return h("div", { class: "gates" }, h("h2", null, "Gates"), h("p", { class: "note" }, "None was asked for."));
+    return h(
+      "div",
+      { class: "gates" },
+      h("h2", null, "Gates"),
+      h("p", { class: "note" }, "None was asked for."),
+    );
   const failed = found.filter((gate) => !gate.passed).length;
   return h(
     "div",
@@ -141,7 +146,12 @@ function alarms(record) {
   return h(
     "section",
     { class: "alarms", "aria-label": "warnings" },
-    h("ul", null, lines.map((text) => h("li", { class: "alarm" }, text)), quiet),
+    h(
+      "ul",
+      null,
+      lines.map((text) => h("li", { class: "alarm" }, text)),
+      quiet,
+    ),
   );
 }
 
@@ -187,10 +197,19 @@ function ranOn(index) {
         "Versions",
         `pytest-mutatenn ${run.version ?? "several"}, TVM ${run.tvm ?? "several"}, Python ${run.python ?? "several"}`,
       ],
-      ["Host", run.host ? `${run.host.cpu}, ${countOf(run.host.cores, "core")}, ${run.host.os}` : "several"],
+      [
+        "Host",
+        run.host
+          ? `${run.host.cpu}, ${countOf(run.host.cores, "core")}, ${run.host.os}`
+          : "several",
+      ],
       ["When", [date(run.started), `, in ${seconds(run.seconds)}`]],
     ]),
-    h("p", { class: "note" }, h("a", { href: fresh({ view: "run" }) }, "The run, its options and its counts")),
+    h(
+      "p",
+      { class: "note" },
+      h("a", { href: fresh({ view: "run" }) }, "The run, its options and its counts"),
+    ),
   );
 }
 
@@ -263,7 +282,11 @@ function nearMisses(index) {
       h("h3", null, titles[name] ?? name.replaceAll("_", " ")),
       marginTable(index, found),
       margins.left_out?.[name]
-        ? h("p", { class: "note" }, `And ${whole(margins.left_out[name])} more; each mutant has its own margins.`)
+        ? h(
+            "p",
+            { class: "note" },
+            `And ${whole(margins.left_out[name])} more; each mutant has its own margins.`,
+          )
         : null,
     ]),
     Object.entries(margins.not_known ?? {}).map(([reason, count]) =>
@@ -281,7 +304,13 @@ function marginTable(index, found) {
     return h(
       "tr",
       null,
-      h("td", null, row ? h("a", { href: mutantAddress(row, { at: entry.cell }), class: "id" }, entry.mutant) : entry.mutant),
+      h(
+        "td",
+        null,
+        row
+          ? h("a", { href: mutantAddress(row, { at: entry.cell }), class: "id" }, entry.mutant)
+          : entry.mutant,
+      ),
       h("td", null, entry.cell),
       h("td", null, entry.test),
       h("td", null, `${entry.metric} ${entry.op ?? ""} ${figure(entry.bound)}`),
@@ -290,9 +319,13 @@ function marginTable(index, found) {
       h("td", { class: "number" }, room(entry)),
     );
   };
-  return table(["mutant", "cell", "test", "assertion", "#value", "#margin", "#of the room"], found.map(line), {
-    label: "margins",
-    shown: 10,
-    noun: "mutants",
-  });
+  return table(
+    ["mutant", "cell", "test", "assertion", "#value", "#margin", "#of the room"],
+    found.map(line),
+    {
+      label: "margins",
+      shown: 10,
+      noun: "mutants",
+    },
+  );
 }

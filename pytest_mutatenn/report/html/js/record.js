@@ -1,5 +1,9 @@
 // Reads the packed data: see pack.py for its form.
 
+// without Object's prototype: a key comes from a model, and may be named like a part of it
+function Bare() {}
+Bare.prototype = Object.create(null);
+
 const read = (element) => unpack(JSON.parse(element.textContent));
 
 function unpack({ shapes, values, root }) {
@@ -18,17 +22,21 @@ function unpack({ shapes, values, root }) {
     return known[place];
   }
 
-  function composite([shape, ...items]) {
-    if (shape === -1) return items.map(item);
-    if (shape === -2) {
-      const pieces = item(items[0]).split(hole);
-      return pieces.map((piece, at) => (at ? items[at] + piece : piece)).join("");
+  function composite(packed) {
+    const shape = packed[0];
+    const length = packed.length - 1;
+    if (shape === -1) {
+      const found = new Array(length);
+      for (let at = 0; at < length; at++) found[at] = item(packed[at + 1]);
+      return found;
     }
-    // without a prototype: a key comes from a model, and may be named like a part of Object's
-    const found = Object.create(null);
-    shapes[shape].forEach((key, at) => {
-      found[key] = item(items[at]);
-    });
+    if (shape === -2) {
+      const pieces = item(packed[1]).split(hole);
+      return pieces.map((piece, at) => (at ? packed[at + 1] + piece : piece)).join("");
+    }
+    const found = new Bare();
+    const keys = shapes[shape];
+    for (let at = 0; at < length; at++) found[keys[at]] = item(packed[at + 1]);
     return found;
   }
 

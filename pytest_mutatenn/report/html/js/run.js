@@ -28,7 +28,10 @@ function runFacts(run) {
       ["pytest-mutatenn", run.version],
       ["TVM", run.tvm],
       ["Python", run.python],
-      ["Host", run.host ? `${run.host.cpu}, ${countOf(run.host.cores, "core")}, ${run.host.os}` : null],
+      [
+        "Host",
+        run.host ? `${run.host.cpu}, ${countOf(run.host.cores, "core")}, ${run.host.os}` : null,
+      ],
       ["Seed", run.seed],
       ["Shard", shardWords(run.shard)],
       ["Root", run.root],
@@ -52,11 +55,16 @@ function runFacts(run) {
 // as it was asked for: K/N, or as the record has it
 function shardWords(shard) {
   if (shard === null || shard === undefined) return null;
-  return Array.isArray(shard) ? shard.join(" of ") : typeof shard === "object" ? JSON.stringify(shard) : shard;
+  return Array.isArray(shard)
+    ? shard.join(" of ")
+    : typeof shard === "object"
+      ? JSON.stringify(shard)
+      : shard;
 }
 
 function modelsSection(record) {
-  const shape = (tensor) => (tensor ? `${tensor.name}: ${tensor.dtype} ${(tensor.shape ?? []).join(" × ")}` : null);
+  const shape = (tensor) =>
+    tensor ? `${tensor.name}: ${tensor.dtype} ${(tensor.shape ?? []).join(" × ")}` : null;
   return section(
     record.models.length === 1 ? "Network" : "Networks",
     null,
@@ -134,7 +142,14 @@ function leftOut(index) {
       ? [
           h("h3", null, "Mutants of each cell"),
           table(
-            [...(several ? ["network"] : []), "cell", "#mutants", "#not drawn", "#not selected", "#of other shards"],
+            [
+              ...(several ? ["network"] : []),
+              "cell",
+              "#mutants",
+              "#not drawn",
+              "#not selected",
+              "#of other shards",
+            ],
             record.plans.map((plan) => [
               ...(several ? [plan.model] : []),
               plan.cell,
@@ -151,13 +166,20 @@ function leftOut(index) {
       ? h(
           "details",
           null,
-          h("summary", null, `Operators without a site `, h("span", { class: "count" }, whole(reasons.length))),
+          h(
+            "summary",
+            null,
+            `Operators without a site `,
+            h("span", { class: "count" }, whole(reasons.length)),
+          ),
           table(
             ["operator", "stage", "cells", "reason"],
             reasons.map(([, entries]) => [
               entries[0].operator,
               entries[0].stage,
-              [...new Set(entries.map((e) => (several ? `${e.model} ${e.cell}` : e.cell)))].join(", "),
+              [...new Set(entries.map((e) => (several ? `${e.model} ${e.cell}` : e.cell)))].join(
+                ", ",
+              ),
               entries[0].reason,
             ]),
             { label: "operators without a site" },
@@ -173,10 +195,25 @@ function countersSection(record) {
     "Work",
     null,
     facts([
-      ...Object.entries(record.run.counters ?? {}).map(([name, count]) => [name.replaceAll("_", " "), whole(count)]),
+      ...Object.entries(record.run.counters ?? {}).map(([name, count]) => [
+        name.replaceAll("_", " "),
+        whole(count),
+      ]),
       ["sources in this report", sources ? whole(sources.length) : null],
-      ["kept files", artefacts?.folder ? `${artefacts.kept.join(", ")} in ${artefacts.folder}` : null],
+      [
+        "kept files",
+        artefacts?.folder ? `${artefacts.kept.join(", ")} in ${artefacts.folder}` : null,
+      ],
     ]),
-    record.warnings.length ? [h("h3", null, "Warnings"), h("ul", null, record.warnings.map((text) => h("li", null, text)))] : null,
+    record.warnings.length
+      ? [
+          h("h3", null, "Warnings"),
+          h(
+            "ul",
+            null,
+            record.warnings.map((text) => h("li", null, text)),
+          ),
+        ]
+      : null,
   );
 }

@@ -8,12 +8,14 @@ function scoreLine(score, required) {
     score.low === null
       ? null
       : h("span", { class: "band", vars: { from: at(score.low), to: at(100 - score.high) } }),
-    score.score === null
-      ? null
-      : h("span", { class: "point", vars: { at: at(score.score) } }),
+    score.score === null ? null : h("span", { class: "point", vars: { at: at(score.score) } }),
     required === undefined
       ? null
-      : h("span", { class: "required", vars: { at: at(required) }, title: `required ${required} %` }),
+      : h("span", {
+          class: "required",
+          vars: { at: at(required) },
+          title: `required ${required} %`,
+        }),
   );
 }
 

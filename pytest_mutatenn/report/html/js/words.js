@@ -24,7 +24,8 @@ function chip(verdict, title) {
 
 const countOf = (number, noun) => `${whole(number)} ${noun}${number === 1 ? "" : "s"}`;
 
-const whole = (number) => (number === null || number === undefined ? "–" : number.toLocaleString("en"));
+const whole = (number) =>
+  number === null || number === undefined ? "–" : number.toLocaleString("en");
 
 const percent = (value, digits = 1) =>
   value === null || value === undefined ? "–" : `${value.toFixed(digits)} %`;
@@ -51,7 +52,10 @@ function seconds(value) {
 const interval = (score) =>
   score.low === null ? "" : `95 %: ${score.low.toFixed(1)} to ${score.high.toFixed(1)}`;
 
-const date = (text) => String(text ?? "").replace("T", " ").replace("+00:00", " UTC");
+const date = (text) =>
+  String(text ?? "")
+    .replace("T", " ")
+    .replace("+00:00", " UTC");
 
 // which of three things there is to mend
 function why(there) {
