@@ -104,7 +104,9 @@ def test_the_score_is_a_gate_that_is_not_passed(suite):
     result = suite.run(FEW, "--mutatenn-fail-under=50")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["ERROR: --mutatenn-fail-under: required 50 %, reached 0.00 %"])
+    result.stdout.fnmatch_lines(
+        ["ERROR: --mutatenn-fail-under: required 50 %, reached 0.00 % by the score, 0 of 6 *"]
+    )
 
 
 def test_baseline_only_runs_every_cell_and_no_mutant(suite):
