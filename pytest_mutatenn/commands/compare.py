@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES
 from pytest_mutatenn.report.comparing import CONDITIONS, Comparison, check_conditions, compare
-from pytest_mutatenn.report.markdown import code, fenced, fitted, plain
+from pytest_mutatenn.report.formats.markdown import code, fenced, fitted, plain
 from pytest_mutatenn.report.reading import read_report
 from pytest_mutatenn.report.text import visible
 from pytest_mutatenn.report.words import count_of, cut

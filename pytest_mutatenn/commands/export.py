@@ -13,7 +13,7 @@ from typing import Any
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report.export import EXPECTED, export_name
 from pytest_mutatenn.report.finding import find_mutants
-from pytest_mutatenn.report.json import DEFAULT
+from pytest_mutatenn.report.formats.json import DEFAULT
 from pytest_mutatenn.report.reading import read_report
 
 _ABOUT = """\

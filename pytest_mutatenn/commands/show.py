@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.report.finding import find_mutants
-from pytest_mutatenn.report.json import DEFAULT
+from pytest_mutatenn.report.formats.json import DEFAULT
 from pytest_mutatenn.report.reading import read_report
 from pytest_mutatenn.report.showing import lines_of
 

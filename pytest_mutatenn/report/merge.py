@@ -13,12 +13,13 @@ from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.report.differences import NOT_STORED, comparable, without_keys
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.duplicates import judge_anew
+from pytest_mutatenn.report.in_cell import absent_here
 from pytest_mutatenn.report.kept import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
 from pytest_mutatenn.report.margins import margins_of
 from pytest_mutatenn.report.matching import mismatches
 from pytest_mutatenn.report.noise import merge_noise
-from pytest_mutatenn.report.record import SCHEMA, absent_here
+from pytest_mutatenn.report.record import SCHEMA
 from pytest_mutatenn.report.scores import excluded_of, scores_of
 from pytest_mutatenn.report.shards import Named, shards_of
 from pytest_mutatenn.report.sources import merged_sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
+from pytest_mutatenn.report import formats
 
-_WRITERS = (
-    "html",
-    "json",
-    "markdown",
-    "markdown-append",
-    "junit",
-    "sarif",
-    "github",
-    "gitlab",
-    "csv",
-    "badge",
-    "stryker",
-    "mutatenn",
-)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -52,11 +40,9 @@ class Destination:
 
 
 def kinds() -> dict[str, str]:
-    """Type of report -> its module, which has ``write(record, path)`` and ``DEFAULT``, a path.
-
-    One that is a single text also has ``render(record)``, and can be printed.
-    """
-    return {name: f"pytest_mutatenn.report.{name.replace('-', '_')}" for name in _WRITERS}
+    """Type of report -> its module, of those in :mod:`pytest_mutatenn.report.formats`."""
+    modules = sorted(module.name for module in pkgutil.iter_modules(formats.__path__))
+    return {name.replace("_", "-"): f"{formats.__name__}.{name}" for name in modules}
 
 
 def parse_destination(text: str, option: str = "--mutatenn-report") -> Destination:

@@ -9,8 +9,8 @@ import pytest
 from told import plan, row
 
 from pytest_mutatenn.commands import main
-from pytest_mutatenn.report import json as writer
 from pytest_mutatenn.report.differences import without_keys
+from pytest_mutatenn.report.formats import json as writer
 from pytest_mutatenn.report.matching import mismatches
 from pytest_mutatenn.report.merge import merge
 from pytest_mutatenn.report.record import FIELDS, Gathered, build_record

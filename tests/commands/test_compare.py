@@ -8,8 +8,8 @@ import pytest
 from told import plan, row
 
 from pytest_mutatenn.commands import main
-from pytest_mutatenn.report import json as writer
 from pytest_mutatenn.report.comparing import compare
+from pytest_mutatenn.report.formats import json as writer
 from pytest_mutatenn.report.record import Gathered, build_record
 
 A, B = "llvm-O0", "llvm-O2"

@@ -7,7 +7,7 @@ import pytest
 from hostile_record import hostile
 
 from pytest_mutatenn.commands import main
-from pytest_mutatenn.report import json as writer
+from pytest_mutatenn.report.formats import json as writer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from told import GREEN, build, plan, row
 
 from pytest_mutatenn.commands import main
-from pytest_mutatenn.report import json as writer
+from pytest_mutatenn.report.formats import json as writer
 from pytest_mutatenn.report.showing import lines_of
 
 FIRST, SECOND, THIRD = "kernel.boundary@conv#1", "kernel.boundary@conv#12", "graph.drop@clip#1"

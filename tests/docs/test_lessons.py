@@ -119,7 +119,9 @@ def test_the_parameter_of_lesson_3_decides_how_many_die(folder, store):
 
 def test_the_report_has_the_fields_of_the_readme(lesson):
     report = lesson(1)
-    fields = {row[0]: words(row[1]) for row in table(section(README.read_text(), "The report"))}
+    fields = {
+        row[0]: words(row[1]) for row in table(section(README.read_text(), "The JSON report"))
+    }
     assert {name.strip("`") for name in fields if name.startswith("`")} == set(report)
     mutant = report["mutants"][0]
     there = mutant["cells"]["llvm-O2"]

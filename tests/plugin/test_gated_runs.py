@@ -222,7 +222,7 @@ def broken(project, where, name, worker=""):
 
 
 def test_a_writer_that_breaks_fails_the_run_and_spares_the_other_reports(weak):
-    broken(weak, "pytest_mutatenn.report.mutatenn", "write")
+    broken(weak, "pytest_mutatenn.report.formats.mutatenn", "write")
     result = weak.run(ONE, "--mutatenn-report=mutatenn:there", apart=True)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert result.report["mutants"]

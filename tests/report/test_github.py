@@ -6,7 +6,7 @@ import re
 import pytest
 from hostile_record import LINES, B
 
-from pytest_mutatenn.report import github
+from pytest_mutatenn.report.formats import github
 from pytest_mutatenn.report.text import visible
 
 

@@ -9,9 +9,9 @@ import re
 import made
 import pytest
 
-from pytest_mutatenn.report.html.pack import HOLE, pack
-from pytest_mutatenn.report.html.page import page_of
-from pytest_mutatenn.report.html.prepare import TOGETHER, prepare
+from pytest_mutatenn.report.formats.html.pack import HOLE, pack
+from pytest_mutatenn.report.formats.html.page import page_of
+from pytest_mutatenn.report.formats.html.prepare import TOGETHER, prepare
 from pytest_mutatenn.report.writers import Destination, parse_destination, write_report
 
 

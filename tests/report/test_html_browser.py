@@ -9,7 +9,7 @@ import made
 import pytest
 
 from pytest_mutatenn.analysis.ranges import numbers_of
-from pytest_mutatenn.report.html import write
+from pytest_mutatenn.report.formats.html import write
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="needs playwright: pip install playwright"

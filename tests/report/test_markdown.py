@@ -7,8 +7,8 @@ import pytest
 from hostile_record import TEST
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.report import markdown, markdown_append
-from pytest_mutatenn.report.markdown import code, fenced, plain
+from pytest_mutatenn.report.formats import markdown, markdown_append
+from pytest_mutatenn.report.formats.markdown import code, fenced, plain
 
 
 def outside_of_code(text):

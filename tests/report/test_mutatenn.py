@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pytest_mutatenn.report import mutatenn
+from pytest_mutatenn.report.formats import mutatenn
 from pytest_mutatenn.report.writers import Destination, parse_destination, write_report
 
 # as evaluators/evalgenerator.py of MutateNN writes them

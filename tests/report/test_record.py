@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from told import CELL, GREEN, build, plan, row
 
-from pytest_mutatenn.report import json as writer
+from pytest_mutatenn.report.formats import json as writer
 from pytest_mutatenn.report.record import Gathered, build_record
 from pytest_mutatenn.tally import Tally
 

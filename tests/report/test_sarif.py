@@ -8,7 +8,7 @@ import pytest
 from hostile_record import A, B
 from npm import npm_package
 
-from pytest_mutatenn.report import sarif
+from pytest_mutatenn.report.formats import sarif
 
 
 def written(record, tmp_path):

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from hostile_record import LINES, TEST, A
 
-from pytest_mutatenn.report import badge, csv, gitlab, junit
-from pytest_mutatenn.report import json as record_writer
+from pytest_mutatenn.report.formats import badge, csv, gitlab, junit
+from pytest_mutatenn.report.formats import json as record_writer
 from pytest_mutatenn.report.text import visible
 
 

@@ -11,7 +11,7 @@ from made import SCRIPT, made
 from npm import npm_package
 
 from pytest_mutatenn.compiler.edits import edits_between
-from pytest_mutatenn.report import stryker
+from pytest_mutatenn.report.formats import stryker
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 TEXT = "def main():\n    for i in range(8):\n        a[i] = b[i] * 2\n    pass\n"

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from pytest_mutatenn.report.html.pack import pack
-from pytest_mutatenn.report.html.prepare import prepare
+from pytest_mutatenn.report.formats.html.pack import pack
+from pytest_mutatenn.report.formats.html.prepare import prepare
 
 STYLES = (
     "colours.css",

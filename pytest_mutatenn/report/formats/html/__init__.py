@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_mutatenn.report.html.page import page_of
+from pytest_mutatenn.report.formats.html.page import page_of
 
 DEFAULT = "mutatenn.html"
 

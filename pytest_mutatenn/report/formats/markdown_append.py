@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.report.markdown import LIMIT, summary
+from pytest_mutatenn.report.formats.markdown import LIMIT, summary
 
 DEFAULT = "$GITHUB_STEP_SUMMARY"
 
