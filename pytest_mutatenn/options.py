@@ -68,6 +68,8 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("require-pass", "string", "LIST", "Compiler passes to take into every opt level"),
 )  # fmt: skip
 
+_GATES = ("fail-under", "max-survivors", "fail-on")
+
 # given on the command line, these mean that mutants are wanted
 _IMPLY = (
     "devices", "opt_levels", "operators", "stages", "mutants", "order", "positions", "sample",
@@ -88,7 +90,14 @@ def add_options(parser: pytest.Parser) -> None:
     )
     for name, ini, metavar, text in _VALUES:
         dest = name.replace("-", "_")
-        group.addoption(f"--mutatenn-{name}", dest=f"mutatenn_{dest}", metavar=metavar, help=text)
+        group.addoption(
+            f"--mutatenn-{name}",
+            dest=f"mutatenn_{dest}",
+            metavar=metavar,
+            help=text,
+            # a gate that a second one took away would be one that nobody sees
+            action="append" if name in _GATES else "store",
+        )
         if ini is not None:
             parser.addini(f"mutatenn_{dest}", text.replace("\n", " "), type=ini, default=None)
     group.addoption(

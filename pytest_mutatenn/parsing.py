@@ -27,6 +27,8 @@ class Values:
         """The value and the option to name in a message."""
         given = self.config.getoption(f"mutatenn_{name}", None)
         option = f"--mutatenn-{name.replace('_', '-')}"
+        if isinstance(given, list):  # one that may be given more than once
+            given = "\n".join(given) if all(map(str.strip, given)) else ""
         if given is not None:
             if not str(given).strip():
                 raise MutatennError(f"{option} is empty; leave it out, or give it a value.")

@@ -54,12 +54,14 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--fail-under",
         metavar="LIST",
+        action="append",
         help="fail if the mutation score is lower, in percent: 80, and of parts "
         "category:conditional=70, stage:..., cell:..., operator:...",
     )
     parser.add_argument(
         "--max-survivors",
         metavar="LIST",
+        action="append",
         help="fail if more mutants survive: 5, and of parts stage:graph=0",
     )
     parser.add_argument(
@@ -76,6 +78,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--fail-on",
         metavar="LIST",
+        action="append",
         help=f"fail where one of these holds: {', '.join(CONDITIONS)}",
     )
     parser.add_argument(
@@ -114,9 +117,10 @@ def _gates(arguments: argparse.Namespace) -> Gates:
     given = {}
     for name in NAMES:
         text = getattr(arguments, name.replace("-", "_"))
-        if text is not None and not text.strip():
+        lines = text if isinstance(text, list) else [] if text is None else [text]
+        if not all(map(str.strip, lines)):
             raise MutatennError(f"--{name} is empty; leave it out, or give it a value.")
-        given[name] = text or "", f"--{name}"
+        given[name] = "\n".join(lines), f"--{name}"
     return read_gates(given, None, update=arguments.update_baseline)
 
 

@@ -85,12 +85,12 @@ def number_of_mutants(text: str, option: str) -> float:
 def parse_bounds(
     text: str, option: str, number: Callable[[str, str], float], cells: Iterable[str] | None = None
 ) -> tuple[Bound, ...]:
-    """Read a list of bounds.
+    """Read lists of bounds, one a line; of two lines' bounds for one part the later one counts.
 
     Parameters
     ----------
     text, option
-        The list, and what names it in messages.
+        The lists, and what names them in messages.
     number
         Reads a number, and raises MutatennError with the option's name if it is none that will do.
     cells
@@ -99,8 +99,17 @@ def parse_bounds(
     Raises
     ------
     MutatennError
-        If it names no bound, or what is not there, or the same thing twice.
+        If one names no bound, or what is not there, or the same thing twice.
     """
+    found: dict[str, Bound] = {}
+    for line in text.split("\n"):
+        found |= _bounds_of(line, option, number, cells)
+    return tuple(found.values())
+
+
+def _bounds_of(
+    text: str, option: str, number: Callable[[str, str], float], cells: Iterable[str] | None
+) -> dict[str, Bound]:
     words = re.findall(r"[^,\s]+", text)
     if not words:
         raise MutatennError(f"{option} names no bound; write 80, or category:conditional=70.")
@@ -116,7 +125,7 @@ def parse_bounds(
         if scope in found:
             raise MutatennError(f"{option} has two bounds for {scope or 'the whole'}; leave one.")
         found[scope] = bound
-    return tuple(found.values())
+    return found
 
 
 def _check(scope: str, option: str, cells: Iterable[str] | None) -> None:

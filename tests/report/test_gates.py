@@ -164,6 +164,12 @@ def test_a_wrong_bound_is_refused(gate, text, said):
     assert said in str(error.value)
 
 
+def test_of_an_option_given_twice_every_part_counts_and_of_one_part_the_later_bound():
+    found = asked(fail_under="80,stage:graph=10\ncategory:types=70\nstage:graph=20").fail_under
+    bounds = {"": 80, "stage:graph": 20, "category:types": 70}
+    assert {bound.scope: bound.value for bound in found} == bounds
+
+
 def test_where_nobody_knows_the_cells_yet_none_is_refused():
     (bound,) = asked(cells=None, fail_under="cell:any-O2=1").fail_under
     assert (bound.kind, bound.name, bound.value) == ("cell", "any-O2", 1)
