@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import tarfile
 
 import pytest
 
@@ -17,6 +16,5 @@ def npm_package(name, folder):
     )
     if told.returncode:
         pytest.skip(f"npm cannot fetch {name}: {told.stderr.strip()[-200:]}")
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(next(folder.glob("*.tgz")), folder, "gztar")
     return folder / "package"

@@ -205,6 +205,12 @@ def test_gates_are_not_judged_where_no_mutant_is_run_and_it_says_so(weak):
 # -- a crash of ours is never green ----------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch):
+    """A run of pytest that is started here is no worker's, whoever runs these tests."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
 def broken(project, where, name, worker=""):
     """Let a function of ours raise: in this process, or in a worker."""
     guard = f'if os.environ.get("PYTEST_XDIST_WORKER", "") == {worker!r}:'
