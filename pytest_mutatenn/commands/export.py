@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -124,7 +125,7 @@ def _export(
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise MutatennError(
             f"{', '.join(ids)} could not be exported. This was run, and has to find the tests, the "
-            f"network and the inputs of the report:\n{subprocess.list2cmdline(command[1:])}\n{said}"
+            f"network and the inputs of the report:\n{shlex.join(command[1:])}\n{said}"
         )
 
 
