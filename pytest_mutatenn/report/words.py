@@ -1,8 +1,9 @@
-"""What the parts of the summary share: numbers of things, and lines that fit."""
+"""What reports say alike: scores, numbers of things, names of tests, and lines that fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 Write = Callable[..., None]
 """Writes a line; keywords colour it as in pytest's ``TerminalWriter``."""
@@ -25,6 +26,14 @@ def cut(text: str, other: str = "") -> str:
     start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
     part = text[start : start + _LINE - (4 if start else 0)]
     return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
+
+
+def score_text(score: Mapping[str, Any]) -> str:
+    """A score of a report that is not None, with its interval where mutants were sampled."""
+    interval = ""
+    if score["low"] is not None:
+        interval = f" (95 %: {score['low']:.1f} to {score['high']:.1f})"
+    return f"{score['score']:.1f} %{interval}"
 
 
 def count_of(number: int, noun: str) -> str:
