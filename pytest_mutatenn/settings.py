@@ -229,7 +229,7 @@ def _gates(
     values: parsing.Values, config: pytest.Config, cells: Sequence[str], shard: Shard | None
 ) -> Gates:
     from pytest_mutatenn.report.gates import NAMES, read_gates
-    from pytest_mutatenn.report.known import Known
+    from pytest_mutatenn.report.known_survivors import Known
 
     given = {name: values.text(name.replace("-", "_"), "") for name in NAMES}
     gates = read_gates(given, cells, update=config.getoption("mutatenn_update_baseline"))

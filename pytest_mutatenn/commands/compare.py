@@ -13,7 +13,7 @@ from pytest_mutatenn.report.comparing import CONDITIONS, Comparison, compare
 from pytest_mutatenn.report.conditions import parse_conditions
 from pytest_mutatenn.report.formats.markdown import code, fenced, fitted, plain
 from pytest_mutatenn.report.reading import read_report
-from pytest_mutatenn.report.text import visible
+from pytest_mutatenn.report.safe_text import visible
 from pytest_mutatenn.report.words import count_of, cut
 
 FAILED = 1

@@ -13,8 +13,9 @@ from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report.export import EXPECTED, export_name
-from pytest_mutatenn.report.finding import find_mutants
 from pytest_mutatenn.report.formats.json import DEFAULT
+from pytest_mutatenn.report.mutants_by_id import find_mutants
+from pytest_mutatenn.report.one_mutant import arguments_of
 from pytest_mutatenn.report.reading import read_report
 
 _ABOUT = """\
@@ -108,15 +109,12 @@ def _export(
 ) -> None:
     """Have pytest write the folders of mutants in one cell."""
     ids = [mutant["id"] for mutant in mutants]
-    device, _, level = cell.rpartition("-O")
     command = [
         sys.executable,
         "-m",
         "pytest",
         *_kept(_arguments(record, cell)),
-        f"--mutatenn-mutants={','.join(ids)}",
-        f"--mutatenn-devices={device}",
-        f"--mutatenn-opt-levels={level}",
+        *arguments_of(ids, cell),
         f"--mutatenn-export={folder}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.errors import MutatennError, nearest
 from pytest_mutatenn.report.bounds import Bound, number_of_mutants, parse_bounds, percentage
 from pytest_mutatenn.report.conditions import CONDITIONS, parse_conditions
-from pytest_mutatenn.report.known import Known, gone, told
+from pytest_mutatenn.report.known_survivors import Known, gone, told
 from pytest_mutatenn.report.words import count_of
 
 NAMES = ("fail-under", "max-survivors", "baseline", "fail-on")

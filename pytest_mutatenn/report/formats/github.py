@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_mutatenn.report.findings import Finding, findings_of
 from pytest_mutatenn.report.marking import in_checkout
-from pytest_mutatenn.report.text import visible, write_text
+from pytest_mutatenn.report.safe_text import visible, write_text
 from pytest_mutatenn.report.words import count_of, score_text
 
 DEFAULT = "-"

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES
 from pytest_mutatenn.report.findings import Finding, findings_of
-from pytest_mutatenn.report.text import visible, write_text
+from pytest_mutatenn.report.safe_text import visible, write_text
 from pytest_mutatenn.report.words import count_of, score_text
 
 DEFAULT = "mutatenn.md"

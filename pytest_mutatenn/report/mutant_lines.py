@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.compiler.edits import apply_edits
+from pytest_mutatenn.report.one_mutant import command_of
 from pytest_mutatenn.report.sources import parts_of
 from pytest_mutatenn.report.words import count_of
 
@@ -168,12 +168,4 @@ def _alone(
     """The command that runs the mutant alone, in this cell."""
     tests = [*there["killed_by"], *there["survived"]]
     tests += [e["test"] for e in record["baseline"] if e["model"] == mutant["model"]]
-    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))[:1]
-    device, _, level = cell.rpartition("-O")
-    arguments = [
-        *files,
-        f"--mutatenn-mutants={mutant['id']}",
-        f"--mutatenn-devices={device}",
-        f"--mutatenn-opt-levels={level}",
-    ]
-    return f"pytest {shlex.join(arguments)}"
+    return command_of(mutant["id"], cell, tests)
