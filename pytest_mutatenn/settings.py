@@ -184,7 +184,7 @@ def read_settings(config: pytest.Config) -> Settings:
         accept=parsing.file(config.rootpath, *values.text("accept", "")),
         sample=parsing.sample(*values.text("sample", "")),
         shard=shard,
-        seed=parsing.seed(*values.text("seed", "0")),
+        seed=values.count("seed", 0),
         gates=_gates(values, config, [cell.id for cell in cells], shard),
         # whoever reads a recording may have killed none of its mutants yet
         full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),

@@ -7,8 +7,8 @@ import time
 
 import made
 import pytest
+from records import numbers_of
 
-from pytest_mutatenn.analysis.ranges import numbers_of
 from pytest_mutatenn.report.formats.html import write
 
 playwright = pytest.importorskip(
