@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.report.artefacts import safe_name
 from pytest_mutatenn.report.export import EXPECTED, export_name
 from pytest_mutatenn.report.formats.json import DEFAULT
 from pytest_mutatenn.report.mutants_by_id import find_mutants
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     for cell, mutants in wanted.items():
         _export(record, mutants, cell, arguments.output)
         for mutant in mutants:
-            folder = arguments.output / export_name(mutant["id"], cell)
+            folder = _folder(mutant, cell, arguments.output)
             _compare(mutant, cell, folder)
             print(f"{mutant['id']} in {cell}, {mutant['cells'][cell]['verdict']}: {folder}")
     return 0 if wanted else NOTHING
@@ -108,7 +109,7 @@ def _export(
     record: Mapping[str, Any], mutants: Sequence[Mapping[str, Any]], cell: str, folder: Path
 ) -> None:
     """Have pytest write the folders of mutants in one cell."""
-    ids = [mutant["id"] for mutant in mutants]
+    ids = list(dict.fromkeys(mutant["id"] for mutant in mutants))
     command = [
         sys.executable,
         "-m",
@@ -118,7 +119,7 @@ def _export(
         f"--mutatenn-export={folder}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    there = [folder / export_name(mutant, cell) / EXPECTED for mutant in ids]
+    there = [_folder(mutant, cell, folder) / EXPECTED for mutant in mutants]
     if done.returncode or not all(path.is_file() for path in there):
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise MutatennError(
@@ -127,9 +128,21 @@ def _export(
         )
 
 
+def _folder(mutant: Mapping[str, Any], cell: str, folder: Path) -> Path:
+    """Where a mutant was written: below its network, where several networks have such mutants."""
+    name = export_name(mutant["id"], cell)
+    below = folder / safe_name(mutant["model"]) / name
+    return below if (below / EXPECTED).is_file() else folder / name
+
+
 def _compare(mutant: Mapping[str, Any], cell: str, folder: Path) -> None:
     """See that what was exported is what the report has."""
     expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+    if expected["model"] != mutant["model"]:
+        raise MutatennError(
+            f"{folder} is not what the report has: it is of the network {expected['model']}, and "
+            f"{mutant['model']} is no more in these tests."
+        )
     told = mutant["cells"][cell]
     if told["code_digest"] is not None and told["code_digest"] != expected["code"]:
         raise MutatennError(
