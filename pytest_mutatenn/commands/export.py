@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -31,9 +33,10 @@ NOTHING = 1
 _ORDER = ("KILLED", "CRASHED", "TIMEOUT", "SURVIVED", "DUPLICATE", "EQUIVALENT")
 """Which cell is taken where none is named: the first with the earliest of these verdicts."""
 
+_DEVICES = "--mutatenn-devices"
 # of the run that made the report: options that would choose, or write, something else
 _WITH_VALUE = (
-    "--mutatenn-sample", "--mutatenn-shard", "--mutatenn-devices", "--mutatenn-opt-levels",
+    "--mutatenn-sample", "--mutatenn-shard", _DEVICES, "--mutatenn-opt-levels",
     "--mutatenn-mutants", "--mutatenn-keep", "--mutatenn-keep-dir", "--mutatenn-report",
     "--mutatenn-record", "--mutatenn-accept", "--junitxml", "--junit-xml", "--mutatenn-export",
 )  # fmt: skip
@@ -156,8 +159,20 @@ def _arguments(record: Mapping[str, Any], cell: str) -> Sequence[str]:
     """The arguments of the run that a verdict is from; of several the first with its cell."""
     runs = record["run"].get("runs", [record["run"]])
     device = cell.rpartition("-O")[0]
-    own = [run for run in runs if any(device in argument for argument in run["argv"])]
+    own = [run for run in runs if f";{device};" in f";{_devices(run['argv'])};"]
     return [str(argument) for argument in (own or runs)[0]["argv"]]
+
+
+def _devices(argv: Sequence[str]) -> str:
+    """The devices that arguments name, parted as in ids of cells; empty where they name none."""
+    found = ""
+    for before, argument in itertools.pairwise(["", *argv]):
+        name, equals, value = argument.partition("=")
+        if name == _DEVICES and equals:
+            found = value
+        elif before == _DEVICES:
+            found = argument
+    return re.sub(r"[,\s]+", ";", found)
 
 
 def _kept(argv: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What reports say alike: scores, numbers of things, names of tests, and lines that fit."""
+"""What reports say alike: scores, numbers of things, why a mutant lives; and lines that fit."""
 
 from __future__ import annotations
 
@@ -39,6 +39,19 @@ def score_text(score: Mapping[str, Any]) -> str:
 def count_of(number: int, noun: str) -> str:
     """``1 input``, ``2 inputs``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def why_survived(there: Mapping[str, Any]) -> str:
+    """Which of three things to mend: the inputs, nothing, or the assertion."""
+    infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
+    if not infected:
+        return "no input shows it: the changed kernel gives the same bits for all of them"
+    if not propagated:
+        return f"the fault shows inside for {count_of(infected, 'input')}, and the network masks it"
+    return (
+        f"the output differs for {count_of(propagated, 'input')}, the top-1 for {changed}: "
+        "the assertions allow it"
+    )
 
 
 def test_name(test: str) -> str:

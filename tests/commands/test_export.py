@@ -224,6 +224,31 @@ def test_of_two_networks_each_has_its_own_mutant_of_one_id(tmp_path, monkeypatch
     ]
 
 
+@pytest.mark.parametrize(
+    "devices", [["--mutatenn-devices=opencl,c"], ["--mutatenn-devices", "opencl c"]]
+)
+def test_of_a_combined_report_the_tests_of_the_run_on_that_device_are_collected(
+    tmp_path, monkeypatch, capsys, devices
+):
+    """The letter of a device may stand in any argument."""
+    record = hostile()
+    record["run"]["runs"] = [{"argv": ["test_cache.py"]}, {"argv": ["test_own.py", *devices]}]
+    first = record["mutants"][0]
+    there = {**next(iter(first["cells"].values())), "verdict": "KILLED"}
+    record["mutants"] = [{**first, "id": KERNEL, "cells": {"c-O2": there}}]
+    (tmp_path / "report.json").write_text(json.dumps(record))
+
+    def refused(command, **_):
+        return subprocess.CompletedProcess(command, 4, "", "")
+
+    monkeypatch.setattr(subprocess, "run", refused)
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", KERNEL, "report.json"]) == 2
+    said = capsys.readouterr().err
+    assert "pytest test_own.py" in said
+    assert "test_cache.py" not in said
+
+
 def test_an_export_of_another_network_is_no_success(report, tmp_path, monkeypatch, capsys):
     record = json.loads(report.read_text())
     for mutant in record["mutants"]:
