@@ -92,13 +92,6 @@ def default_policy(config: pytest.Config) -> str:
     return "skip" if in_file else "fail"
 
 
-def seed(text: str, option: str) -> int:
-    """Read a seed."""
-    if text.isdecimal():
-        return int(text)
-    raise MutatennError(f"{option} must be a whole number of at least 0, got {text!r}.")
-
-
 def folder(root: Path, text: str, option: str) -> Path:
     """Read a folder that can be written to, or made."""
     folder = root / text

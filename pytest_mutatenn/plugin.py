@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Print the operators; listing mutants needs no workers."""
+    """Print operators or devices; listing and exporting mutants needs no workers."""
     from pytest_mutatenn.listings import list_devices, list_operators
 
     for wanted, show in (

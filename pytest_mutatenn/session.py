@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,10 +24,7 @@ from pytest_mutatenn.presence import presence
 from pytest_mutatenn.report.marking import locate
 from pytest_mutatenn.settings import Settings, read_settings
 from pytest_mutatenn.subject import Subject
-from pytest_mutatenn.upcoming import cores, mutants_after
-
-if TYPE_CHECKING:
-    pass
+from pytest_mutatenn.upcoming import mutants_after
 
 MARKER = "mutatenn"
 WORKERS_HERE = "mutatenn_workers_here"
@@ -173,6 +170,11 @@ class Session:
         if _TEST not in item.stash:
             item.stash[_TEST] = _without_row(item)
         return str(item.stash[_TEST])
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _threads(config: pytest.Config, settings: Settings) -> int:

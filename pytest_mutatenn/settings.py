@@ -184,7 +184,7 @@ def read_settings(config: pytest.Config) -> Settings:
         accept=parsing.file(config.rootpath, *values.text("accept", "")),
         sample=parsing.sample(*values.text("sample", "")),
         shard=shard,
-        seed=parsing.seed(*values.text("seed", "0")),
+        seed=values.count("seed", 0),
         gates=_gates(values, config, [cell.id for cell in cells], shard),
         # whoever reads a recording may have killed none of its mutants yet
         full_matrix=config.getoption("mutatenn_full_matrix") or bool(values.text("record", "")[0]),
@@ -229,7 +229,7 @@ def _gates(
     values: parsing.Values, config: pytest.Config, cells: Sequence[str], shard: Shard | None
 ) -> Gates:
     from pytest_mutatenn.report.gates import NAMES, read_gates
-    from pytest_mutatenn.report.known import Known
+    from pytest_mutatenn.report.known_survivors import Known
 
     given = {name: values.text(name.replace("-", "_"), "") for name in NAMES}
     gates = read_gates(given, cells, update=config.getoption("mutatenn_update_baseline"))

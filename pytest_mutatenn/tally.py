@@ -21,7 +21,7 @@ from pytest_mutatenn.report.artefacts import prepare_folder
 from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import between_others, divergent_of
 from pytest_mutatenn.report.gates import judge_gates
-from pytest_mutatenn.report.kept import take_artefacts
+from pytest_mutatenn.report.kept_artefacts import take_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.noise import compare_noise
 from pytest_mutatenn.report.record import Gathered, build_record

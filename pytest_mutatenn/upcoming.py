@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,6 @@ from pytest_mutatenn.grid import Row
 
 if TYPE_CHECKING:
     from pytest_mutatenn.engine.cell import Cell
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def mutants_after(rows: Sequence[tuple[Any, Any]]) -> dict[Any, str | None]:

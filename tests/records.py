@@ -29,3 +29,12 @@ def differing(a, b, where=""):
         pairs = enumerate(zip(a, b, strict=True))
         return [text for i, (x, y) in pairs for text in differing(x, y, f"{where}[{i}]")]
     return [] if a == b else [f"{where}: {a!r}, {b!r}"]
+
+
+def numbers_of(text):
+    """The numbers that ranges such as `0-3,7` stand for."""
+    found = []
+    for part in text.split(",") if text else ():
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["numbers_of", "ranges_of"]
+__all__ = ["ranges_of"]
 
 
 def ranges_of(numbers: Iterable[int], each: int = 1) -> str:
@@ -25,12 +25,3 @@ def ranges_of(numbers: Iterable[int], each: int = 1) -> str:
         else:
             found.append((start, end))
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in found)
-
-
-def numbers_of(text: str) -> list[int]:
-    """Read what :func:`ranges_of` has written."""
-    found: list[int] = []
-    for part in text.split(",") if text else ():
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found

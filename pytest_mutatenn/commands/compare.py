@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES
-from pytest_mutatenn.report.comparing import CONDITIONS, Comparison, check_conditions, compare
+from pytest_mutatenn.report.comparing import CONDITIONS, Comparison, compare
+from pytest_mutatenn.report.conditions import parse_conditions
 from pytest_mutatenn.report.formats.markdown import code, fenced, fitted, plain
 from pytest_mutatenn.report.reading import read_report
-from pytest_mutatenn.report.text import visible
+from pytest_mutatenn.report.safe_text import visible
 from pytest_mutatenn.report.words import count_of, cut
 
 FAILED = 1
@@ -59,7 +59,7 @@ def add(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print, and say whether a condition holds."""
-    fail_on = check_conditions(re.findall(r"[^,\s]+", arguments.fail_on), "--fail-on")
+    fail_on = parse_conditions(arguments.fail_on, "--fail-on", CONDITIONS)
     old, new = ((str(path), read_report(path)) for path in (arguments.old, arguments.new))
     found = compare(old, new)
     said = [(name, CONDITIONS[name](found)) for name in fail_on]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
+from pytest_mutatenn.report.artefacts import safe_name
 from pytest_mutatenn.report.export import EXPECTED, export_name
-from pytest_mutatenn.report.finding import find_mutants
 from pytest_mutatenn.report.formats.json import DEFAULT
+from pytest_mutatenn.report.mutants_by_id import find_mutants
+from pytest_mutatenn.report.one_mutant import arguments_of
 from pytest_mutatenn.report.reading import read_report
 
 _ABOUT = """\
@@ -28,9 +33,10 @@ NOTHING = 1
 _ORDER = ("KILLED", "CRASHED", "TIMEOUT", "SURVIVED", "DUPLICATE", "EQUIVALENT")
 """Which cell is taken where none is named: the first with the earliest of these verdicts."""
 
+_DEVICES = "--mutatenn-devices"
 # of the run that made the report: options that would choose, or write, something else
 _WITH_VALUE = (
-    "--mutatenn-sample", "--mutatenn-shard", "--mutatenn-devices", "--mutatenn-opt-levels",
+    "--mutatenn-sample", "--mutatenn-shard", _DEVICES, "--mutatenn-opt-levels",
     "--mutatenn-mutants", "--mutatenn-keep", "--mutatenn-keep-dir", "--mutatenn-report",
     "--mutatenn-record", "--mutatenn-accept", "--junitxml", "--junit-xml", "--mutatenn-export",
 )  # fmt: skip
@@ -76,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     for cell, mutants in wanted.items():
         _export(record, mutants, cell, arguments.output)
         for mutant in mutants:
-            folder = arguments.output / export_name(mutant["id"], cell)
+            folder = _folder(mutant, cell, arguments.output)
             _compare(mutant, cell, folder)
             print(f"{mutant['id']} in {cell}, {mutant['cells'][cell]['verdict']}: {folder}")
     return 0 if wanted else NOTHING
@@ -106,31 +112,40 @@ def _export(
     record: Mapping[str, Any], mutants: Sequence[Mapping[str, Any]], cell: str, folder: Path
 ) -> None:
     """Have pytest write the folders of mutants in one cell."""
-    ids = [mutant["id"] for mutant in mutants]
-    device, _, level = cell.rpartition("-O")
+    ids = list(dict.fromkeys(mutant["id"] for mutant in mutants))
     command = [
         sys.executable,
         "-m",
         "pytest",
         *_kept(_arguments(record, cell)),
-        f"--mutatenn-mutants={','.join(ids)}",
-        f"--mutatenn-devices={device}",
-        f"--mutatenn-opt-levels={level}",
+        *arguments_of(ids, cell),
         f"--mutatenn-export={folder}",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    there = [folder / export_name(mutant, cell) / EXPECTED for mutant in ids]
+    there = [_folder(mutant, cell, folder) / EXPECTED for mutant in mutants]
     if done.returncode or not all(path.is_file() for path in there):
         said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise MutatennError(
             f"{', '.join(ids)} could not be exported. This was run, and has to find the tests, the "
-            f"network and the inputs of the report:\n{subprocess.list2cmdline(command[1:])}\n{said}"
+            f"network and the inputs of the report:\n{shlex.join(command[1:])}\n{said}"
         )
+
+
+def _folder(mutant: Mapping[str, Any], cell: str, folder: Path) -> Path:
+    """Where a mutant was written: below its network, where several networks have such mutants."""
+    name = export_name(mutant["id"], cell)
+    below = folder / safe_name(mutant["model"]) / name
+    return below if (below / EXPECTED).is_file() else folder / name
 
 
 def _compare(mutant: Mapping[str, Any], cell: str, folder: Path) -> None:
     """See that what was exported is what the report has."""
     expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
+    if expected["model"] != mutant["model"]:
+        raise MutatennError(
+            f"{folder} is not what the report has: it is of the network {expected['model']}, and "
+            f"{mutant['model']} is no more in these tests."
+        )
     told = mutant["cells"][cell]
     if told["code_digest"] is not None and told["code_digest"] != expected["code"]:
         raise MutatennError(
@@ -144,8 +159,20 @@ def _arguments(record: Mapping[str, Any], cell: str) -> Sequence[str]:
     """The arguments of the run that a verdict is from; of several the first with its cell."""
     runs = record["run"].get("runs", [record["run"]])
     device = cell.rpartition("-O")[0]
-    own = [run for run in runs if any(device in argument for argument in run["argv"])]
+    own = [run for run in runs if f";{device};" in f";{_devices(run['argv'])};"]
     return [str(argument) for argument in (own or runs)[0]["argv"]]
+
+
+def _devices(argv: Sequence[str]) -> str:
+    """The devices that arguments name, parted as in ids of cells; empty where they name none."""
+    found = ""
+    for before, argument in itertools.pairwise(["", *argv]):
+        name, equals, value = argument.partition("=")
+        if name == _DEVICES and equals:
+            found = value
+        elif before == _DEVICES:
+            found = argument
+    return re.sub(r"[,\s]+", ";", found)
 
 
 def _kept(argv: Sequence[str]) -> list[str]:

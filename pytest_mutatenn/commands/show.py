@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pytest_mutatenn.report.finding import find_mutants
 from pytest_mutatenn.report.formats.json import DEFAULT
+from pytest_mutatenn.report.mutant_lines import lines_of
+from pytest_mutatenn.report.mutants_by_id import find_mutants
 from pytest_mutatenn.report.reading import read_report
-from pytest_mutatenn.report.showing import lines_of
 
 
 def add(commands: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,8 +136,3 @@ def line_of(var: Any, expr: Any) -> str:
     """One line of TVMScript for a binding."""
     text = " ".join(line.strip() for line in expr.script().strip().splitlines()[-1:])
     return f"{var.name} = {text}"
-
-
-def layer_uses(module: IRModule) -> Mapping[str, str]:
-    """Layer name -> its Relax operator, for every binding of ``main``, in order."""
-    return {b.var.name: operator_name(b.value) for b in bindings_of(module["main"])}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pytest_mutatenn.errors import MutatennError, nearest
 from pytest_mutatenn.report.matching import setups
 from pytest_mutatenn.report.words import count_of
 
@@ -166,20 +165,3 @@ CONDITIONS: Mapping[str, Callable[[Comparison], str | None]] = {
     "mismatch": _mismatch,
 }
 """Condition -> what is to be said of a comparison in which it holds; None where it does not."""
-
-
-def check_conditions(names: list[str], option: str) -> tuple[str, ...]:
-    """Check the names of conditions.
-
-    Raises
-    ------
-    MutatennError
-        For an unknown one, naming the option and the nearest.
-    """
-    for name in names:
-        if name not in CONDITIONS:
-            raise MutatennError(
-                f"{option}: unknown condition {name!r}.{nearest(name, CONDITIONS)} Conditions: "
-                f"{', '.join(CONDITIONS)}."
-            )
-    return tuple(dict.fromkeys(names))

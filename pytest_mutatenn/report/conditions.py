@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError, nearest
 
-Found = Sequence[str]
-"""What a condition has found, each in a few words."""
 
-
-def _divergent(record: Mapping[str, Any]) -> Found:
+def _divergent(record: Mapping[str, Any]) -> Sequence[str]:
     return [entry["mutant"] for entry in record["divergent"]]
 
 
-def _with_verdict(*verdicts: str) -> Callable[[Mapping[str, Any]], Found]:
-    def find(record: Mapping[str, Any]) -> Found:
+def _with_verdict(*verdicts: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
+    def find(record: Mapping[str, Any]) -> Sequence[str]:
         return [
             mutant["id"]
             for mutant in record["mutants"]
@@ -26,7 +25,7 @@ def _with_verdict(*verdicts: str) -> Callable[[Mapping[str, Any]], Found]:
     return find
 
 
-def _skipped(record: Mapping[str, Any]) -> Found:
+def _skipped(record: Mapping[str, Any]) -> Sequence[str]:
     """What was to be run and was not; what is sampled out, accepted or has no site was not."""
     away = {cell["id"] for cell in record["cells"] if not cell["available"]}
     return [
@@ -41,7 +40,7 @@ def _skipped(record: Mapping[str, Any]) -> Found:
     ]
 
 
-def _indistinguishable(record: Mapping[str, Any]) -> Found:
+def _indistinguishable(record: Mapping[str, Any]) -> Sequence[str]:
     return [
         mutant["id"]
         for mutant in record["mutants"]
@@ -49,7 +48,7 @@ def _indistinguishable(record: Mapping[str, Any]) -> Found:
     ]
 
 
-def _canary(record: Mapping[str, Any]) -> Found:
+def _canary(record: Mapping[str, Any]) -> Sequence[str]:
     return [
         f"that of {check['model']} in {check['cell']}"
         for check in record["checks"]
@@ -57,24 +56,54 @@ def _canary(record: Mapping[str, Any]) -> Found:
     ]
 
 
-def _warnings(record: Mapping[str, Any]) -> Found:
+def _warnings(record: Mapping[str, Any]) -> Sequence[str]:
     return list(record["warnings"])
 
 
-CONDITIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Found]]] = {
-    "divergent": ("cells disagree on {}", _divergent),
-    "timeout": ("{} gave no answer in time", _with_verdict("TIMEOUT")),
-    "crashed": ("the process of {} died", _with_verdict("CRASHED")),
-    "invalid": ("the compiler refused {}", _with_verdict("INVALID")),
-    "skipped": ("{} should have run in a cell, and did not", _skipped),
-    "indistinguishable": (
+def _nothing_repeated(record: Mapping[str, Any]) -> str:
+    repeats = record["noise"]["repeats"]
+    return "" if repeats else "not known, since nothing was repeated (--mutatenn-repeats)"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What must not hold of a report.
+
+    Attributes
+    ----------
+    said
+        What is said where it holds; ``{}`` stands for how many there are.
+    find
+        Gives what makes it hold, each in a few words; nothing where it does not.
+    noun
+        What is counted.
+    unknown
+        Says of a report why nobody knows whether it holds; empty where it is known.
+    """
+
+    said: str
+    find: Callable[[Mapping[str, Any]], Sequence[str]]
+    noun: str = "mutant"
+    unknown: Callable[[Mapping[str, Any]], str] = lambda _: ""
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "divergent": Condition("cells disagree on {}", _divergent),
+    "timeout": Condition("{} gave no answer in time", _with_verdict("TIMEOUT")),
+    "crashed": Condition("the process of {} died", _with_verdict("CRASHED")),
+    "invalid": Condition("the compiler refused {}", _with_verdict("INVALID")),
+    "skipped": Condition("{} should have run in a cell, and did not", _skipped),
+    "indistinguishable": Condition(
         "{} cannot be told from the unmutated network",
         _indistinguishable,
+        unknown=_nothing_repeated,
     ),
-    "canary": ("{} lives: no test sees that an output has the wrong sign", _canary),
-    "warnings": ("there are {}", _warnings),
+    "canary": Condition(
+        "{} lives: no test sees that an output has the wrong sign", _canary, noun="canary"
+    ),
+    "warnings": Condition("there are {}", _warnings, noun="warning"),
 }
-"""Condition -> what is said where it holds, and what finds it.
+"""The conditions by name.
 
 - ``divergent``: a mutant on which the tests of two cells disagree.
 - ``timeout``, ``crashed``, ``invalid``: a mutant with this verdict in a cell.
@@ -84,33 +113,22 @@ CONDITIONS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Found]]] = {
 - ``warnings``: the report has a warning.
 """
 
-_NOUNS = {"canary": "canary", "warnings": "warning"}
 
-
-def noun_of(name: str) -> str:
-    """What a condition counts."""
-    return _NOUNS.get(name, "mutant")
-
-
-def unknown(name: str, record: Mapping[str, Any]) -> str:
-    """Why nobody knows whether a condition holds; empty where it is known."""
-    if name == "indistinguishable" and not record["noise"]["repeats"]:
-        return "not known, since nothing was repeated (--mutatenn-repeats)"
-    return ""
-
-
-def check_conditions(names: Sequence[str], option: str) -> tuple[str, ...]:
-    """Check the names of conditions.
+def parse_conditions(
+    text: str, option: str, known: Collection[str] = CONDITIONS
+) -> tuple[str, ...]:
+    """Read names of conditions, each once, parted by commas or spaces.
 
     Raises
     ------
     MutatennError
         For an unknown one, naming the option and the nearest.
     """
+    names = re.findall(r"[^,\s]+", text)
     for name in names:
-        if name not in CONDITIONS:
+        if name not in known:
             raise MutatennError(
-                f"{option}: unknown condition {name!r}.{nearest(name, CONDITIONS)} Conditions: "
-                f"{', '.join(CONDITIONS)}."
+                f"{option}: unknown condition {name!r}.{nearest(name, known)} Conditions: "
+                f"{', '.join(known)}."
             )
     return tuple(dict.fromkeys(names))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.report import alone
-from pytest_mutatenn.report.artefacts import safe_name
+from pytest_mutatenn.report import export_scripts
+from pytest_mutatenn.report.artefacts import safe_name, write_json
 
 __all__ = ["EXPECTED", "Exported", "export_name", "write_export"]
 
 EXPECTED = "expected.json"
 
-_SCRIPTS = Path(alone.__file__).parent
+_SCRIPTS = Path(export_scripts.__file__).parent
 _NEEDS = {
     "llvm": "Python, apache-tvm and NumPy; with a linker (`ld`, or a C compiler) code is loaded as "
     "it was when the mutant was tested",
@@ -43,7 +42,7 @@ When it was tested: {verdict}{reason}.
 
 | file | is |
 |---|---|
-| `run.py`, `device.py`, `memory.py` | the scripts |
+| {scripts} | the scripts |
 | `program.json` | the steps of both networks, and what the kernels are compiled for |
 | `kernels/baseline`, `kernels/mutant` | the kernels{kernels}; those of the mutant's own |
 | `params.npz`, `changed.npz` | the weights and literals; those that the mutant has instead |
@@ -136,12 +135,18 @@ def _write(exported: Exported, folder: Path) -> None:
     np.savez(folder / "changed.npz", **changed)
     named = {f"input {i}": array for i, array in enumerate(exported.inputs)}
     np.savez_compressed(folder / "inputs.npz", **named)
-    _json(folder / "program.json", {**program, "kernels": sorted(kernels)})
-    _json(folder / EXPECTED, {**exported.about, **exported.expected})
+    write_json(folder / "program.json", {**program, "kernels": sorted(kernels)})
+    write_json(folder / EXPECTED, {**exported.about, **exported.expected})
     device = program["device"]
-    for script, name in (("run", "run"), ("memory", "memory"), (device, "device")):
-        shutil.copyfile(_SCRIPTS / f"{script}.py", folder / f"{name}.py")
+    for name, script in _files(device).items():
+        shutil.copyfile(_SCRIPTS / script, folder / name)
     (folder / "README.md").write_text(_readme(exported, device), encoding="utf-8")
+
+
+def _files(device: str) -> dict[str, str]:
+    """What each script is called in the folder, and here."""
+    of_cpus = {} if device == "opencl" else {"memory.py": "memory.py"}
+    return {"run.py": "run.py", "device.py": f"{device}.py", **of_cpus}
 
 
 def _readme(exported: Exported, device: str) -> str:
@@ -156,13 +161,10 @@ def _readme(exported: Exported, device: str) -> str:
         reason=f" ({exported.expected['reason']})" if exported.expected["reason"] else "",
         count=len(exported.expected["names"]),
         needs=_NEEDS[device],
+        scripts=", ".join(f"`{name}`" for name in _files(device)),
         kernels=_KERNELS[device],
         notes=notes,
     )
-
-
-def _json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def export_name(mutant: str, cell: str) -> str:

@@ -12,9 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from pytest_mutatenn.report.divergence import explanation
 from pytest_mutatenn.report.marking import in_checkout
-from pytest_mutatenn.report.terminal import why_survived
-from pytest_mutatenn.report.text import visible
-from pytest_mutatenn.report.words import cut, test_name
+from pytest_mutatenn.report.safe_text import visible
+from pytest_mutatenn.report.words import cut, test_name, why_survived
 
 
 class Spot(NamedTuple):

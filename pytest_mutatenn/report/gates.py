@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from pytest_mutatenn.analysis.score import score
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.errors import MutatennError, nearest
 from pytest_mutatenn.report.bounds import Bound, number_of_mutants, parse_bounds, percentage
-from pytest_mutatenn.report.conditions import CONDITIONS, check_conditions, noun_of, unknown
-from pytest_mutatenn.report.known import Known, gone, told
+from pytest_mutatenn.report.conditions import CONDITIONS, parse_conditions
+from pytest_mutatenn.report.known_survivors import Known, gone, told
 from pytest_mutatenn.report.words import count_of
 
 NAMES = ("fail-under", "max-survivors", "baseline", "fail-on")
@@ -102,11 +101,10 @@ def read_gates(
         If one is wrong.
     """
     under, most = given["fail-under"], given["max-survivors"]
-    on, option = given["fail-on"]
     return Gates(
         parse_bounds(*under, percentage, cells) if under[0] else (),
         parse_bounds(*most, number_of_mutants, cells) if most[0] else (),
-        check_conditions(re.findall(r"[^,\s]+", on), option),
+        parse_conditions(*given["fail-on"]),
         given["baseline"][0],
         update,
     )
@@ -301,11 +299,12 @@ class _Judge:
         return {"reached": 0, "by": "update", "passed": True, "text": text}
 
     def condition(self, name: str) -> None:
-        said, find = CONDITIONS[name]
-        found = find({**self.record, "warnings": [*self.record["warnings"], *self.warnings]})
-        what = count_of(len(found), noun_of(name))
-        text = f"{said.format(what)}: {_some(found)}" if found else "it does not hold"
-        why = unknown(name, self.record)
+        condition = CONDITIONS[name]
+        warnings = [*self.record["warnings"], *self.warnings]
+        found = condition.find({**self.record, "warnings": warnings})
+        what = condition.said.format(count_of(len(found), condition.noun))
+        text = f"{what}: {_some(found)}" if found else "it does not hold"
+        why = condition.unknown(self.record)
         self.entries.append(
             {
                 "gate": "fail-on",
@@ -353,7 +352,7 @@ def _new(survivors: frozenset[tuple[str, str, str]], diverging: Iterable[tuple[s
     return f"required none that is new, reached {'; '.join(parts)}"
 
 
-def _some(names: list[str] | Any) -> str:
+def _some(names: Sequence[str]) -> str:
     more = f", and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
 

@@ -14,7 +14,7 @@ from pytest_mutatenn.report.differences import NOT_STORED, comparable, without_k
 from pytest_mutatenn.report.divergence import divergent_of
 from pytest_mutatenn.report.duplicates import judge_anew
 from pytest_mutatenn.report.in_cell import absent_here
-from pytest_mutatenn.report.kept import common_artefacts
+from pytest_mutatenn.report.kept_artefacts import common_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, tests_of
 from pytest_mutatenn.report.margins import margins_of
 from pytest_mutatenn.report.matching import mismatches

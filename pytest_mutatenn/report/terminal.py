@@ -14,7 +14,7 @@ from pytest_mutatenn.report.latencies import write_latencies
 from pytest_mutatenn.report.margins import write_margins
 from pytest_mutatenn.report.noise import write_noise
 from pytest_mutatenn.report.shards import missing
-from pytest_mutatenn.report.words import Write, count_of, cut, more
+from pytest_mutatenn.report.words import Write, count_of, cut, more, why_survived
 
 _SHOWN = 10
 
@@ -207,19 +207,6 @@ def _spread(found: list[Any], limit: int) -> Iterable[Any]:
         ranked.append((turn, position, (mutant, cells)))
     chosen = sorted(ranked, key=lambda e: (e[0], e[1]))[:limit]
     return [entry for _, _, entry in sorted(chosen, key=lambda e: e[1])]
-
-
-def why_survived(there: Mapping[str, Any]) -> str:
-    """Which of three things to mend: the inputs, nothing, or the assertion."""
-    infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
-    if not infected:
-        return "no input shows it: the changed kernel gives the same bits for all of them"
-    if not propagated:
-        return f"the fault shows inside for {count_of(infected, 'input')}, and the network masks it"
-    return (
-        f"the output differs for {count_of(propagated, 'input')}, the top-1 for {changed}: "
-        "the assertions allow it"
-    )
 
 
 def _rest(record: Mapping[str, Any], line: Write) -> None:

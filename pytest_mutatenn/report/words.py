@@ -1,8 +1,9 @@
-"""What the parts of the summary share: numbers of things, and lines that fit."""
+"""What reports say alike: scores, numbers of things, why a mutant lives; and lines that fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 Write = Callable[..., None]
 """Writes a line; keywords colour it as in pytest's ``TerminalWriter``."""
@@ -27,9 +28,30 @@ def cut(text: str, other: str = "") -> str:
     return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
 
 
+def score_text(score: Mapping[str, Any]) -> str:
+    """A score of a report that is not None, with its interval where mutants were sampled."""
+    interval = ""
+    if score["low"] is not None:
+        interval = f" (95 %: {score['low']:.1f} to {score['high']:.1f})"
+    return f"{score['score']:.1f} %{interval}"
+
+
 def count_of(number: int, noun: str) -> str:
     """``1 input``, ``2 inputs``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def why_survived(there: Mapping[str, Any]) -> str:
+    """Which of three things to mend: the inputs, nothing, or the assertion."""
+    infected, propagated, changed = there["infected"], there["propagated"], there["top1_changed"]
+    if not infected:
+        return "no input shows it: the changed kernel gives the same bits for all of them"
+    if not propagated:
+        return f"the fault shows inside for {count_of(infected, 'input')}, and the network masks it"
+    return (
+        f"the output differs for {count_of(propagated, 'input')}, the top-1 for {changed}: "
+        "the assertions allow it"
+    )
 
 
 def test_name(test: str) -> str:

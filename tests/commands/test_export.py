@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_record import hostile
 from suites import SUITE
 
 from pytest_mutatenn.commands import main
@@ -191,6 +192,61 @@ def test_what_cannot_be_exported_says_why(report, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "could not be exported" in said
     assert "test_tiny.py" in said
+
+
+def test_of_two_networks_each_has_its_own_mutant_of_one_id(tmp_path, monkeypatch, capsys):
+    """What pytest writes is stood in for: the two lie below their networks' names."""
+    mutant = "kernel.store_zero@relu#1"
+    record = hostile()
+    record["run"]["argv"] = ["test_both.py"]
+    first = record["mutants"][0]
+    there = {**next(iter(first["cells"].values())), "verdict": "KILLED", "code_digest": None}
+    record["mutants"] = [
+        {**first, "model": model, "id": mutant, "cells": {"llvm-O2": there}}
+        for model in ("old", "new")
+    ]
+    (tmp_path / "report.json").write_text(json.dumps(record))
+
+    def written(command, **_):
+        for model in ("old", "new"):
+            folder = tmp_path / "out" / model / f"{mutant}@llvm-O2"
+            folder.mkdir(parents=True)
+            (folder / "expected.json").write_text(json.dumps({"model": model, "code": ""}))
+        assert f"--mutatenn-mutants={mutant}" in command
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", written)
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", mutant, "report.json", "-o", "out"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == [
+        f"out/{model}/{mutant}@llvm-O2" for model in ("old", "new")
+    ]
+
+
+@pytest.mark.parametrize(
+    "devices", [["--mutatenn-devices=opencl,c"], ["--mutatenn-devices", "opencl c"]]
+)
+def test_of_a_combined_report_the_tests_of_the_run_on_that_device_are_collected(
+    tmp_path, monkeypatch, capsys, devices
+):
+    """The letter of a device may stand in any argument."""
+    record = hostile()
+    record["run"]["runs"] = [{"argv": ["test_cache.py"]}, {"argv": ["test_own.py", *devices]}]
+    first = record["mutants"][0]
+    there = {**next(iter(first["cells"].values())), "verdict": "KILLED"}
+    record["mutants"] = [{**first, "id": KERNEL, "cells": {"c-O2": there}}]
+    (tmp_path / "report.json").write_text(json.dumps(record))
+
+    def refused(command, **_):
+        return subprocess.CompletedProcess(command, 4, "", "")
+
+    monkeypatch.setattr(subprocess, "run", refused)
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", KERNEL, "report.json"]) == 2
+    said = capsys.readouterr().err
+    assert "pytest test_own.py" in said
+    assert "test_cache.py" not in said
 
 
 def test_an_export_of_another_network_is_no_success(report, tmp_path, monkeypatch, capsys):

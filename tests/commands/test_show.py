@@ -9,7 +9,7 @@ from told import GREEN, build, plan, row
 
 from pytest_mutatenn.commands import main
 from pytest_mutatenn.report.formats import json as writer
-from pytest_mutatenn.report.showing import lines_of
+from pytest_mutatenn.report.mutant_lines import lines_of
 
 FIRST, SECOND, THIRD = "kernel.boundary@conv#1", "kernel.boundary@conv#12", "graph.drop@clip#1"
 

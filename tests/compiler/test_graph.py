@@ -6,7 +6,7 @@ from lowering import LEVELS, arrays, load_module, lower, names, network
 from tvm import relax
 from tvm_ffi import structural_equal
 
-from pytest_mutatenn.compiler.graph import apply_graph, graph_changes, layer_uses, negate_output
+from pytest_mutatenn.compiler.graph import apply_graph, graph_changes, negate_output
 from pytest_mutatenn.compiler.line import bindings_of, operator_name
 from pytest_mutatenn.operators import catalogue, registry
 from pytest_mutatenn.operators.graph.operand import depth, producer
@@ -255,10 +255,3 @@ class TestCanary:
         assert mutated["canary_1"] == "R.negative(two_0)"
         # what the layers themselves compute stays
         assert mutated["relu_0"] == "R.nn.relu(exp_0)"
-
-
-def test_layer_uses():
-    uses = layer_uses(everything())
-    assert list(uses) == names(everything())
-    assert uses["conv2d_0"] == "relax.nn.conv2d"
-    assert uses["item_0"] == ""

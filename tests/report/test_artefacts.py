@@ -15,7 +15,7 @@ from pytest_mutatenn.report.artefacts import (
     safe_name,
     write_entry,
 )
-from pytest_mutatenn.report.kept import common_artefacts, take_artefacts
+from pytest_mutatenn.report.kept_artefacts import common_artefacts, take_artefacts
 
 
 def file(name, text="", before="", language="c"):

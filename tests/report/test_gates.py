@@ -4,7 +4,7 @@ import pytest
 from told import GREEN, build, entry, plan, row
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.report.conditions import CONDITIONS, check_conditions
+from pytest_mutatenn.report.conditions import CONDITIONS, parse_conditions
 from pytest_mutatenn.report.gates import NAMES, Gates, judge_gates, read_gates
 
 A, B = "llvm-O2", "llvm:mcpu=znver4-O3"
@@ -269,8 +269,8 @@ def test_what_was_left_out_on_purpose_is_not_skipped(record):
 
 def test_unknown_conditions_are_refused():
     with pytest.raises(MutatennError, match=r"--fail-on: unknown condition 'divergant'.* Did you"):
-        check_conditions(["divergant"], "--fail-on")
-    assert check_conditions(["divergent", "divergent"], "--fail-on") == ("divergent",)
+        parse_conditions("divergant", "--fail-on")
+    assert parse_conditions("divergent, divergent", "--fail-on") == ("divergent",)
 
 
 # -- as data ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from hostile_record import LINES, B
 
 from pytest_mutatenn.report.formats import github
-from pytest_mutatenn.report.text import visible
+from pytest_mutatenn.report.safe_text import visible
 
 
 def unescape(text, more=""):

@@ -3,12 +3,11 @@
 import os
 import re
 import shutil
-import time
 
 import made
 import pytest
+from records import numbers_of
 
-from pytest_mutatenn.analysis.ranges import numbers_of
 from pytest_mutatenn.report.formats.html import write
 
 playwright = pytest.importorskip(
@@ -323,15 +322,10 @@ def test_colours_follow_the_system_and_the_switch(opened):
     assert page.page.evaluate(ground) == dark
 
 
-def test_ten_thousand_mutants_in_four_cells(opened, capsys):
+def test_ten_thousand_mutants_in_four_cells(opened):
     page = opened(made.made(10_000))
-    size = page.file.stat().st_size
-    assert size < 25e6
-    started = time.perf_counter()
+    assert page.file.stat().st_size < 25e6
     page.go()
-    took = time.perf_counter() - started
-    with capsys.disabled():
-        print(f"\n10,000 mutants in four cells: {size / 1e6:.1f} MB, opened in {took:.2f} s")
     page.page.get_by_role("link", name="Mutants10,000").click()
     assert len(page.texts(IDS)) == 100
     page.page.fill("[name=q]", "boundary@conv2d_0#9980")
@@ -344,14 +338,14 @@ def test_a_real_run(opened, project, shared):
     model = str(shared / "models" / "mlperf_resnet8_bn.onnx")
     inputs = str(shared / "images" / "cifar10_eran100.npz")
     project.write(test_resnet8=SUITE.format(model=model, inputs=inputs))
-    asked = ("--mutatenn-opt-levels=0,1,2,3", "--mutatenn-sample=6")
+    asked = ("--mutatenn-opt-levels=0,3", "--mutatenn-sample=6")
     record = project.run(*asked, "--mutatenn-report=html:page/").report
 
     written = (project.path / "page" / "index.html").read_bytes()
     page = opened(record)
     assert page.file.read_bytes() == written  # later, from the JSON, the same
 
-    assert len(record["score"]["by_cell"]) == 4
+    assert len(record["score"]["by_cell"]) == 2
     assert page.go().texts(".big") == [f"{record['score']['overall']['score']:.1f} %"]
     for mutant in record["mutants"]:
         page.go(view="mutants")

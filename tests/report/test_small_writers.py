@@ -10,7 +10,7 @@ from hostile_record import LINES, TEST, A
 
 from pytest_mutatenn.report.formats import badge, csv, gitlab, junit
 from pytest_mutatenn.report.formats import json as record_writer
-from pytest_mutatenn.report.text import visible
+from pytest_mutatenn.report.safe_text import visible
 
 
 @pytest.fixture

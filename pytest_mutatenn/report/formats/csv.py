@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_mutatenn.report.text import visible, write_text
+from pytest_mutatenn.report.safe_text import visible, write_text
 
 DEFAULT = "mutatenn.csv"
 

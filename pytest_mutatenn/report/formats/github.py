@@ -14,8 +14,8 @@ from typing import Any
 
 from pytest_mutatenn.report.findings import Finding, findings_of
 from pytest_mutatenn.report.marking import in_checkout
-from pytest_mutatenn.report.text import visible, write_text
-from pytest_mutatenn.report.words import count_of
+from pytest_mutatenn.report.safe_text import visible, write_text
+from pytest_mutatenn.report.words import count_of, score_text
 
 DEFAULT = "-"
 
@@ -77,10 +77,7 @@ def _score(record: Mapping[str, Any]) -> str:
     overall = record["score"]["overall"]
     if overall["score"] is None:
         return "mutation score: no mutant was tested"
-    interval = ""
-    if overall["low"] is not None:
-        interval = f" (95 %: {overall['low']:.1f} to {overall['high']:.1f})"
-    return f"mutation score {overall['score']:.1f} %{interval}"
+    return f"mutation score {score_text(overall)}"
 
 
 def _summary(findings: Sequence[Finding], left: Mapping[str, Sequence[Any]]) -> str:

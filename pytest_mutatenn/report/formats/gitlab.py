@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.report.findings import findings_of
-from pytest_mutatenn.report.text import visible, write_text
+from pytest_mutatenn.report.safe_text import visible, write_text
 
 DEFAULT = "gl-code-quality-report.json"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_mutatenn.report.text import write_text
+from pytest_mutatenn.report.safe_text import write_text
 
 DEFAULT = "mutatenn.json"
 

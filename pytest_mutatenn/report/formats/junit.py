@@ -12,8 +12,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from pytest_mutatenn.analysis.verdict import Verdict
-from pytest_mutatenn.report.terminal import why_survived
-from pytest_mutatenn.report.text import visible, write_text
+from pytest_mutatenn.report.safe_text import visible, write_text
+from pytest_mutatenn.report.words import why_survived
 
 DEFAULT = "mutatenn-junit.xml"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from pytest_mutatenn.operators.registry import CATEGORIES
 from pytest_mutatenn.report.findings import Finding, findings_of
-from pytest_mutatenn.report.text import visible, write_text
-from pytest_mutatenn.report.words import count_of
+from pytest_mutatenn.report.safe_text import visible, write_text
+from pytest_mutatenn.report.words import count_of, score_text
 
 DEFAULT = "mutatenn.md"
 
@@ -146,12 +146,7 @@ def _table(what: str, parts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
 
 
 def _percent(found: Mapping[str, Any]) -> str:
-    if found["score"] is None:
-        return "–"
-    interval = ""
-    if found["low"] is not None:
-        interval = f" (95 %: {found['low']:.1f} to {found['high']:.1f})"
-    return f"{found['score']:.1f} %{interval}"
+    return "–" if found["score"] is None else score_text(found)
 
 
 def _finding(one: Finding) -> str:

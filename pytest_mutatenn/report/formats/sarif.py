@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pytest_mutatenn.report.findings import Finding, Spot, findings_of
-from pytest_mutatenn.report.text import visible, write_text
+from pytest_mutatenn.report.safe_text import visible, write_text
 
 DEFAULT = "mutatenn.sarif"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.compiler.edits import Edit
+from pytest_mutatenn.report.safe_text import visible, write_text
 from pytest_mutatenn.report.sources import parts_of
-from pytest_mutatenn.report.text import visible, write_text
 
 DEFAULT = "mutation-report.json"
 

@@ -64,8 +64,6 @@ function why(there) {
   return there.propagated ? "the assertions allow it" : "the network masks it";
 }
 
-const WHY = ["the assertions allow it", "the network masks it", "no input shows it"];
-
 function whySentence(there) {
   switch (why(there)) {
     case "no input shows it":

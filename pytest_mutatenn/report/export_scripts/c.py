@@ -20,24 +20,6 @@ def missing() -> str:
     return "a C compiler: cc, gcc or clang"
 
 
-class Slot:
-    """A tensor: the array is what the kernel reads and writes."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
-        self.array = memory.guarded(shape, dtype)
-        self.tensor = tvm.runtime.from_dlpack(self.array)
-
-    def push(self) -> None:
-        """Do nothing."""
-
-    def pull(self) -> None:
-        """Do nothing."""
-
-    def poison(self) -> None:
-        """Make it what it was before anything was written to it."""
-        memory.poison(self.array)
-
-
 class Device:
     """Compiles kernels, and loads them."""
 
@@ -50,9 +32,9 @@ class Device:
         self.scratch = scratch
         self.count = 0
 
-    def slot(self, shape: tuple[int, ...], dtype: str) -> Slot:
+    def slot(self, shape: tuple[int, ...], dtype: str) -> memory.Slot:
         """A new tensor."""
-        return Slot(shape, dtype)
+        return memory.Slot(shape, dtype)
 
     def load(self, path: Path) -> Callable[..., Any]:
         """Compile a kernel to a library, and load it."""

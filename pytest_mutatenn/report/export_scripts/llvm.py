@@ -21,24 +21,6 @@ def missing() -> str:
     return ""
 
 
-class Slot:
-    """A tensor: the array is what the kernel reads and writes."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
-        self.array = memory.guarded(shape, dtype)
-        self.tensor = tvm.runtime.from_dlpack(self.array)
-
-    def push(self) -> None:
-        """Do nothing."""
-
-    def pull(self) -> None:
-        """Do nothing."""
-
-    def poison(self) -> None:
-        """Make it what it was before anything was written to it."""
-        memory.poison(self.array)
-
-
 class Device:
     """Compiles kernels for the target of the cell, and loads them."""
 
@@ -48,9 +30,9 @@ class Device:
         self.linker = next(filter(None, map(shutil.which, ("ld", "cc", "gcc", "clang"))), None)
         self.count = 0
 
-    def slot(self, shape: tuple[int, ...], dtype: str) -> Slot:
+    def slot(self, shape: tuple[int, ...], dtype: str) -> memory.Slot:
         """A new tensor."""
-        return Slot(shape, dtype)
+        return memory.Slot(shape, dtype)
 
     def load(self, path: Path) -> Callable[..., Any]:
         """Generate the code of a kernel: the last passes, LLVM, and where there is one a linker.

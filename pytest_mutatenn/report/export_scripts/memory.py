@@ -1,4 +1,4 @@
-"""Tensors between poison, and beyond the poison addresses that cannot be touched.
+"""Tensors of a CPU between poison, and beyond the poison addresses that cannot be touched.
 
 What a kernel reads beside its tensors, or before it has written it, is NaN (-1 in integers), as it
 was when the mutant was tested.
@@ -11,6 +11,7 @@ import mmap
 from typing import Any
 
 import numpy as np
+import tvm
 
 PAGE = mmap.PAGESIZE
 RED_ZONE = 4 * PAGE
@@ -57,6 +58,24 @@ def poison(tensor: np.ndarray) -> None:
     body = -(-max(1, tensor.nbytes) // PAGE) * PAGE
     start = tensor.__array_interface__["data"][0]
     ctypes.memset(start - RED_ZONE, POISON, RED_ZONE + body + RED_ZONE)
+
+
+class Slot:
+    """A tensor: the array is what the kernel reads and writes."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str) -> None:
+        self.array = guarded(shape, dtype)
+        self.tensor = tvm.runtime.from_dlpack(self.array)
+
+    def push(self) -> None:
+        """Do nothing: a kernel of a CPU reads the array itself."""
+
+    def pull(self) -> None:
+        """Do nothing: it writes to it, too."""
+
+    def poison(self) -> None:
+        """Make it what it was before anything was written to it."""
+        poison(self.array)
 
 
 _ALLOCATE = ctypes.CFUNCTYPE(

@@ -5,7 +5,7 @@ from told import GREEN, build, plan, row
 
 from pytest_mutatenn.errors import MutatennError
 from pytest_mutatenn.report.gates import Gates, judge_gates
-from pytest_mutatenn.report.known import Known
+from pytest_mutatenn.report.known_survivors import Known
 
 A, B = "llvm-O2", "llvm-O3"
 OPTION = "--mutatenn-baseline"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.compiler.edits import apply_edits
+from pytest_mutatenn.report.one_mutant import command_of
+from pytest_mutatenn.report.safe_text import visible
 from pytest_mutatenn.report.sources import parts_of
 from pytest_mutatenn.report.words import count_of
 
@@ -20,13 +21,13 @@ _MANY = 40  # lines of one change that are shown
 
 
 class _Paint:
-    """Colours text, or leaves it; what could steer a terminal is left out of it either way."""
+    """Colours text, or leaves it; what could steer a terminal is written out either way."""
 
     def __init__(self, *, colour: bool) -> None:
         self._colour = colour
 
     def __call__(self, text: str, *colours: str) -> str:
-        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        text = visible(text, lines=False)
         codes = ";".join(_COLOURS[name] for name in colours if name in _COLOURS)
         return f"\033[{codes}m{text}\033[0m" if self._colour and codes and text else text
 
@@ -168,12 +169,4 @@ def _alone(
     """The command that runs the mutant alone, in this cell."""
     tests = [*there["killed_by"], *there["survived"]]
     tests += [e["test"] for e in record["baseline"] if e["model"] == mutant["model"]]
-    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))[:1]
-    device, _, level = cell.rpartition("-O")
-    arguments = [
-        *files,
-        f"--mutatenn-mutants={mutant['id']}",
-        f"--mutatenn-devices={device}",
-        f"--mutatenn-opt-levels={level}",
-    ]
-    return f"pytest {shlex.join(arguments)}"
+    return command_of(mutant["id"], cell, tests)
