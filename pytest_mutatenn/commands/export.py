@@ -32,12 +32,13 @@ _ORDER = ("KILLED", "CRASHED", "TIMEOUT", "SURVIVED", "DUPLICATE", "EQUIVALENT")
 _WITH_VALUE = (
     "--mutatenn-sample", "--mutatenn-shard", "--mutatenn-devices", "--mutatenn-opt-levels",
     "--mutatenn-mutants", "--mutatenn-keep", "--mutatenn-keep-dir", "--mutatenn-report",
-    "--mutatenn-record", "--mutatenn-accept", "--junitxml", "--junit-xml", "--mutatenn-export",
+    "--mutatenn-record", "--mutatenn-accept", "--mutatenn-fail-under", "--mutatenn-max-survivors",
+    "--mutatenn-baseline", "--mutatenn-fail-on", "--junitxml", "--junit-xml", "--mutatenn-export",
 )  # fmt: skip
 _ALONE = (
     "--mutatenn-list", "--mutatenn-list-operators", "--mutatenn-list-devices", "--lf",
     "--last-failed", "--ff", "--failed-first", "--nf", "--new-first", "--sw", "--stepwise",
-    "--collect-only", "--co",
+    "--collect-only", "--co", "--mutatenn-update-baseline",
 )  # fmt: skip
 
 
