@@ -12,6 +12,7 @@ import pytest
 from suites import SUITE
 
 from pytest_mutatenn.commands import main
+from pytest_mutatenn.commands.export import _kept
 
 HIDDEN = ("pytest_mutatenn", "pytest", "_pytest", "onnx", "scipy", "filelock", "onnxruntime")
 HOSTILE = Path(__file__).parents[1] / "plugin" / "hostile.py"
@@ -191,6 +192,11 @@ def test_what_cannot_be_exported_says_why(report, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "could not be exported" in said
     assert "test_tiny.py" in said
+
+
+def test_gates_of_the_run_are_not_asked_of_an_export():
+    argv = ["t.py", "--mutatenn-fail-under=cell:llvm-O0=1", "--mutatenn-baseline", "known.toml"]
+    assert _kept([*argv, "--mutatenn-update-baseline", "-q"]) == ["t.py", "-q"]
 
 
 def test_an_export_of_another_network_is_no_success(report, tmp_path, monkeypatch, capsys):
