@@ -38,6 +38,15 @@ class Gather:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self._stopped = ""
+
+    def ended_early(self, session: pytest.Session) -> str:
+        """Why not all of the tests were run; empty where they were."""
+        return self._stopped or str(session.shouldfail or session.shouldstop or "")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Take note of Ctrl-C and of ``pytest.exit``, whose exit code may be 0."""
+        self._stopped = f"{excinfo.typename}: {excinfo.value}".removesuffix(": ")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a row from a report, whichever process it was made in."""

@@ -275,7 +275,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     if told is not None:
         tally.add_process(told)
-    tally.finish()
+    gather = config.pluginmanager.get_plugin("mutatenn-gather")
+    tally.finish(gather.ended_early(session) if gather is not None else "")
     if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         tally.gate(config.rootpath, failed=bool(session.testsfailed))
     tally.write(config.invocation_params.dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ from pytest_mutatenn.report import recording
 from pytest_mutatenn.report.artefacts import prepare_folder
 from pytest_mutatenn.report.differences import differential_of, without_keys
 from pytest_mutatenn.report.divergence import between_others, divergent_of
-from pytest_mutatenn.report.gates import judge_gates
+from pytest_mutatenn.report.gates import Gates, Judged, judge_gates
 from pytest_mutatenn.report.kept_artefacts import take_artefacts
 from pytest_mutatenn.report.latencies import NOT_ASKED, WORKERS
 from pytest_mutatenn.report.noise import compare_noise
@@ -115,8 +116,14 @@ class Tally:
         for name, count in told["counters"].items():
             self.gathered.counters[name] = self.gathered.counters.get(name, 0) + count
 
-    def finish(self) -> dict[str, Any]:
-        """Build the report."""
+    def finish(self, ended_early: str = "") -> dict[str, Any]:
+        """Build the report.
+
+        Parameters
+        ----------
+        ended_early
+            Why not all of the tests were run; empty where they were.
+        """
         run = {
             "version": package_version("pytest-mutatenn"),
             "tvm": package_version("apache-tvm"),
@@ -130,6 +137,7 @@ class Tally:
             "workers": self.workers,
             "options": self.settings.deciding(),
             "shard": self._shard(),
+            "ended_early": ended_early or (self._lost[0] if self._lost else None),
         }
         self.record = build_record(
             self.gathered,
@@ -257,15 +265,33 @@ class Tally:
                 why = "--mutatenn-baseline-only runs no mutant"
                 self.written.append(f"not judged, since {why}: {settings.gates}")
             return
+        ended = self.record["run"]["ended_early"]
+        if ended is not None and not failed:
+            # of the mutants that did not run nobody knows, and a part of them is not the run
+            self.errors += (
+                [] if self._lost else [f"The run ended early ({ended}): nothing is judged."]
+            )
+            return
         there = any(plan["mutants"] for plan in plans)
         if settings.shard is not None:
             there = there or any(plan["elsewhere"] for plan in plans)
             self.errors += [] if there else [self._nothing()]
             return
-        judged = judge_gates(self.record, settings.gates, root, "mutatenn-", failed=failed)
+        judged = self._judged(settings.gates, root, failed=failed)
         self.record["gates"] = judged.entries
         self.record["warnings"] = sorted({*self.record["warnings"], *judged.warnings})
         self.errors += judged.errors if there else [self._nothing(), *judged.errors[1:]]
+
+    def _judged(self, gates: Gates, root: Path, *, failed: bool) -> Judged:
+        assert self.record is not None
+        try:
+            return judge_gates(self.record, gates, root, "mutatenn-", failed=failed)
+        except MutatennError as error:
+            # the file of known survivors; the other gates, and the reports, are still wanted
+            rest = dataclasses.replace(gates, baseline="", update=False)
+            judged = judge_gates(self.record, rest, root, "mutatenn-", failed=failed)
+            judged.errors.append(str(error))
+            return judged
 
     def _nowhere(self) -> list[str]:
         """Without mutants: say that every test was skipped because its device is not here."""

@@ -47,7 +47,7 @@ def plan(*names, **more):
 
 def build(rows, plans, full_matrix=False, sampled=False):
     gathered = Gathered(rows=rows, plans={("m", cell): p for cell, p in plans.items()})
-    run = {"started": "now", "options": {}, "shard": None}
+    run = {"started": "now", "options": {}, "shard": None, "ended_early": None}
     return build_record(gathered, run, full_matrix=full_matrix, sampled=sampled)
 
 

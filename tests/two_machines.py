@@ -32,7 +32,7 @@ def report(cell, results, started="2030-01-01", mutants=(), **options):
     run = {
         "version": "1", "tvm": "2", "python": "3", "host": {"cpu": cell}, "started": started,
         "seconds": 2.0, "argv": [], "root": "", "seed": 0, "workers": 0,
-        "options": {**OPTIONS, **options}, "shard": None,
+        "options": {**OPTIONS, **options}, "shard": None, "ended_early": None,
     }  # fmt: skip
     record = build_record(gathered, run, full_matrix=False, sampled=False)
     best = [[0], [1]] if cell == A else [[0], [0]]

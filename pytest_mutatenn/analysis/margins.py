@@ -136,7 +136,11 @@ def note(
         not all been run.
     """
     if _open is not None and isinstance(bound, Real):
-        _open.add(_Note(metric, op, float(bound), float(value), bool(met), settle))
+        try:
+            number = float(bound)
+        except OverflowError:  # of a whole number that no float holds nothing is measured
+            return
+        _open.add(_Note(metric, op, number, float(value), bool(met), settle))
 
 
 def margin_of(op: str, bound: float, value: float) -> float:

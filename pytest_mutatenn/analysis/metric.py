@@ -153,7 +153,9 @@ class Check:
             return
         values = self._metric.values
         room = (values - self._wanted) * (-1 if self._sign in ("<=", "<") else 1)
-        i = which(-np.abs(room) if self._sign == "==" else room)
+        room = -np.abs(room) if self._sign == "==" else room
+        # NaN is the worst there is, and never the best
+        i = which(room if which is np.argmin else np.where(np.isnan(room), -np.inf, room))
         wanted = np.broadcast_to(self._wanted, values.shape)[i]
         note(self._metric.name, self._sign, wanted, values[i], met)
 

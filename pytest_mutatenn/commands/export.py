@@ -38,12 +38,13 @@ _DEVICES = "--mutatenn-devices"
 _WITH_VALUE = (
     "--mutatenn-sample", "--mutatenn-shard", _DEVICES, "--mutatenn-opt-levels",
     "--mutatenn-mutants", "--mutatenn-keep", "--mutatenn-keep-dir", "--mutatenn-report",
-    "--mutatenn-record", "--mutatenn-accept", "--junitxml", "--junit-xml", "--mutatenn-export",
+    "--mutatenn-record", "--mutatenn-accept", "--mutatenn-fail-under", "--mutatenn-max-survivors",
+    "--mutatenn-baseline", "--mutatenn-fail-on", "--junitxml", "--junit-xml", "--mutatenn-export",
 )  # fmt: skip
 _ALONE = (
     "--mutatenn-list", "--mutatenn-list-operators", "--mutatenn-list-devices", "--lf",
     "--last-failed", "--ff", "--failed-first", "--nf", "--new-first", "--sw", "--stepwise",
-    "--collect-only", "--co",
+    "--collect-only", "--co", "--mutatenn-update-baseline",
 )  # fmt: skip
 
 

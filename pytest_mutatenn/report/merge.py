@@ -100,6 +100,7 @@ def _run(records: Records) -> dict[str, Any]:
         "workers": sum(run["workers"] for run in runs),
         "counters": _sums(run["counters"] for run in runs),
         "shard": None,
+        "ended_early": None,
         "runs": runs,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,10 +27,15 @@ def digest_of(plans: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
 
 
+def runs_of(record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The runs that a report is of: those that were combined, or its own."""
+    run = record["run"]
+    return list(run.get("runs", [run]))
+
+
 def shards_of(record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The parts that a report is of; none where it is of whole runs."""
-    run = record["run"]
-    for one in run.get("runs", [run]):
+    for one in runs_of(record):
         if one["shard"] is not None:
             yield one["shard"]
 
@@ -48,13 +54,16 @@ def missing(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], list[
 
 
 def incomplete(named: Named) -> list[str]:
-    """Say, in sentences, which parts of runs are not there, and which are there twice."""
+    """Say, in sentences, which parts of runs are not there or there twice, and what ended early."""
     found = []
     where: dict[tuple[str, int], dict[int, list[str]]] = {}
     for name, record in named:
         for shard in shards_of(record):
             numbers = where.setdefault((shard["digest"], shard["count"]), {})
             numbers.setdefault(shard["number"], []).append(name)
+    for name, record in named:
+        for why in filter(None, map(operator.itemgetter("ended_early"), runs_of(record))):
+            found.append(f"{name} has a run that ended early ({why}): run it again.")
     gaps = missing(record for _, record in named)
     for key, numbers in sorted(where.items(), key=lambda item: sorted(item[1].items())):
         count = key[1]

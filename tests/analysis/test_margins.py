@@ -102,6 +102,7 @@ def test_arrays_and_others_compare_as_with_a_float_and_are_no_bound():
         assert agreement == pytest.approx(0.7500001)
         assert agreement != pytest.approx(0.8)
         assert agreement != "0.75"
+        assert agreement <= 10**400
         assert agreement is not None
         with pytest.raises(TypeError, match="not supported between"):
             _ = agreement >= "0.5"
@@ -171,6 +172,15 @@ def test_of_a_metric_per_input_the_worst_input_is_noted(compare, expected):
     entries, _ = noted(lambda: bool(compare(metric)))
 
     assert entries == [entry("tau", *expected)]
+
+
+def test_nan_is_the_worst_input_and_never_the_best():
+    metric = PerInputMetric("tau", [0.5, math.nan, 0.9])
+    (best,) = noted(lambda: (metric >= 0.4).any())[0]
+    (worst,) = noted(lambda: (metric >= 0.4).all())[0]
+    assert (best["value"], best["met"]) == (0.9, True)
+    assert math.isnan(worst["value"])
+    assert not worst["met"]
 
 
 def test_a_metric_per_input_used_as_an_array_is_no_comparison():

@@ -164,6 +164,43 @@ def test_of_a_run_that_ended_early_the_file_is_left_alone(weak):
     assert not (weak.path / "known.toml").exists()
 
 
+ENDS = [
+    ("pytest.exit('enough', returncode=0)", "Exit: enough"),
+    ("item.session.shouldfail = 'enough'", "enough"),
+]
+
+
+@pytest.mark.parametrize(("how", "said"), ENDS, ids=["exit", "shouldfail"])
+@pytest.mark.parametrize("shard", [[], ["--mutatenn-shard=1/1"]], ids=["whole", "shard"])
+def test_a_run_that_ends_early_with_code_0_is_not_green(how, said, shard, weak):
+    weak.pytester.makeconftest(
+        f"""
+        import pytest
+
+        def pytest_runtest_teardown(item):
+            if "relu_to_sigmoid" in item.nodeid:
+                {how}
+        """
+    )
+    known = () if shard else ("--mutatenn-baseline=known.toml", "--mutatenn-update-baseline")
+    result = weak.run(FEW, "--mutatenn-fail-under=0", *known, *shard, apart=True)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert errors(result) == [f"The run ended early ({said}): nothing is judged."]
+    assert result.report["run"]["ended_early"] == said
+    assert result.report["gates"] == []
+    assert not (weak.path / "known.toml").exists()
+
+
+def test_a_file_that_cannot_be_written_spares_the_other_gates_and_the_reports(weak):
+    update = ("--mutatenn-baseline=none/known.toml", "--mutatenn-update-baseline")
+    result = weak.run(ONE, *update, "--mutatenn-fail-under=0")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    (text,) = errors(result)
+    assert text.startswith("--mutatenn-update-baseline: ")
+    assert text.endswith("could not be written: No such file or directory.")
+    assert [gate["gate"] for gate in result.report["gates"]] == ["fail-under"]
+
+
 # -- usage errors, and what is no gate -------------------------------------------------------------
 
 

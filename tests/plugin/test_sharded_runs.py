@@ -142,10 +142,11 @@ def cells(report):
 
 def part(number, count=3, digest="d", **gates):
     shard = {"number": number, "count": count, "digest": digest, "gates": gates}
-    return {"run": {"shard": shard}}
+    return {"run": {"shard": shard, "ended_early": None}}
 
 
-WHOLE = {"run": {"shard": None}}
+WHOLE = {"run": {"shard": None, "ended_early": None}}
+CUT = {"run": {"shard": None, "ended_early": "KeyboardInterrupt"}}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,11 @@ WHOLE = {"run": {"shard": None}}
     [
         ([part(1), part(2), part(3)], []),
         ([WHOLE, WHOLE], []),
+        ([WHOLE, CUT], ["b has a run that ended early (KeyboardInterrupt): run it again."]),
+        (
+            [{"run": {"runs": [WHOLE["run"], CUT["run"]]}}],
+            ["a has a run that ended early (KeyboardInterrupt): run it again."],
+        ),
         ([part(1, 1), WHOLE], []),
         # of two devices, each with shards of its own
         ([part(1, 2, "x"), part(2, 2, "y"), part(2, 2, "x"), part(1, 2, "y")], []),

@@ -169,7 +169,7 @@ def run(text):
         ],
         "seed": 0,
         "workers": 2,
-        "shard": None,
+        "shard": None, "ended_early": None,
         "root": f"/a/checkout{text}",
         "counters": {"kernels_compiled": 12},
         "options": {"operators": "default", "stages": ["kernel"], "sample": [24.0, False],

@@ -178,6 +178,7 @@ def report_of(world, names, chance, number=1, count=1):
     run = {
         "version": "1", "tvm": "2", "python": "3", "host": {}, "started": str(number),
         "seconds": 1.0, "argv": [], "root": "", "seed": 0, "workers": 0, "options": {},
+        "ended_early": None,
         "shard": None if count == 1 else {
             "number": number, "count": count, "digest": digest_of(plans), "gates": {},
         },
