@@ -174,6 +174,7 @@ def test_of_a_run_that_ended_early_the_file_is_left_alone(weak):
         ("--mutatenn-fail-under=category:store=1", "--mutatenn-fail-under: unknown category 'stor"),
         ("--mutatenn-max-survivors=few", "--mutatenn-max-survivors must be a number of mutants"),
         ("--mutatenn-fail-on=survived", "--mutatenn-fail-on: unknown condition 'survived'."),
+        ("--mutatenn-fail-on=indistinguishable", "--mutatenn-fail-on: indistinguishable needs"),
         ("--mutatenn-update-baseline", "--mutatenn-update-baseline needs --mutatenn-baseline=FILE"),
         ("--mutatenn-baseline=tiny.onnx", "--mutatenn-baseline: "),
         ("--mutatenn-shard=4/3", "--mutatenn-shard must be K/N, the number of this job among"),
