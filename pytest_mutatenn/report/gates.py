@@ -275,7 +275,7 @@ class _Judge:
             if found:
                 self.warnings.append(
                     f"{option}: {gates.baseline} is of another run: {'; '.join(found)}. What is "
-                    "new may be no news."
+                    "new may only not have been run before."
                 )
         self.entries.append({**entry, "text": f"{option}={gates.baseline}: {entry['text']}"})
 
@@ -294,7 +294,7 @@ class _Judge:
         survivors = {place[:2] for place in now.survivors}
         text = (
             f"written, with {count_of(len(survivors), 'survivor')} and "
-            f"{count_of(len(now.divergent), 'divergent mutant')}; verdicts of survival: "
+            f"{count_of(len(now.divergent), 'divergent mutant')}; survivals over all cells: "
             f"{len(now.survivors - before.survivors)} new, "
             f"{len(before.survivors - now.survivors)} gone"
         )
@@ -304,7 +304,7 @@ class _Judge:
         said, find = CONDITIONS[name]
         found = find({**self.record, "warnings": [*self.record["warnings"], *self.warnings]})
         what = count_of(len(found), noun_of(name))
-        text = f"{said.format(what)}: {_some(found)}" if found else "it does not hold"
+        text = f"{said.format(what)}: {_some(found)}" if found else "passed"
         why = unknown(name, self.record)
         self.entries.append(
             {
