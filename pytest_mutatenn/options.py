@@ -19,9 +19,9 @@ _VALUES: tuple[tuple[str, Literal["string"] | None, str, str], ...] = (
     ("stages", "string", "LIST", "Stages to mutate: graph, kernel, device, weights (default: all)"),
     ("mutants", None, "LIST", "Only these mutants: ids or globs"),
     ("accept", "string", "FILE", "Survivors to accept: a TOML file with their reasons and dates"),
-    ("order", "string", "ORDER", "site: one mutant a site (the default);"
-     "\nsweep: one mutant an operator, which changes all of its sites;"
-     "\nsites:N: mutants of N sites of one operator, drawn with the seed;"
+    ("order", "string", "ORDER", "site: one mutant a site (the default)"
+     "\nsweep: one mutant an operator, which changes all of its sites"
+     "\nsites:N: mutants of N sites of one operator, drawn with the seed"
      "\nN: mutants of N mutants of any operators, drawn with the seed"),
     ("positions", None, "START:END", "With --mutatenn-order=sweep: only these occurrences"),
     ("sample", "string", "N|P%", "Only a sample of each cell's mutants, stratified by category"),
