@@ -179,7 +179,7 @@ def shortened(lines: list[str]) -> Iterator[str]:
 
 def _help(text: str) -> str:
     """A help text on one line; a line `choice: ...` is a part of its own."""
-    return re.sub(r"\n(?=\w+: )", "; ", text).replace("\n", " ")
+    return re.sub(r"\n(?=\w+(?::\w+)?: )", "; ", text).replace("\n", " ")
 
 
 def _in_table(text: str) -> str:

@@ -235,6 +235,11 @@ def _gates(
     gates = read_gates(given, cells, update=config.getoption("mutatenn_update_baseline"))
     if gates.update and not gates.baseline:
         raise MutatennError("--mutatenn-update-baseline needs --mutatenn-baseline=FILE.")
+    if "indistinguishable" in gates.fail_on and active(config) and not values.count("repeats", 0):
+        raise MutatennError(
+            f"{given['fail-on'][1]}: indistinguishable needs --mutatenn-repeats=N, since what "
+            "cannot be told from noise is known only where noise is measured."
+        )
     if gates.update and shard is not None:
         raise MutatennError(
             "--mutatenn-update-baseline: a shard is a part of a run; write the file with "

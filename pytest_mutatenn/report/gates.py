@@ -273,7 +273,7 @@ class _Judge:
             if found:
                 self.warnings.append(
                     f"{option}: {gates.baseline} is of another run: {'; '.join(found)}. What is "
-                    "new may be no news."
+                    "new may only not have been run before."
                 )
         self.entries.append({**entry, "text": f"{option}={gates.baseline}: {entry['text']}"})
 
@@ -292,7 +292,7 @@ class _Judge:
         survivors = {place[:2] for place in now.survivors}
         text = (
             f"written, with {count_of(len(survivors), 'survivor')} and "
-            f"{count_of(len(now.divergent), 'divergent mutant')}; verdicts of survival: "
+            f"{count_of(len(now.divergent), 'divergent mutant')}; survivals over all cells: "
             f"{len(now.survivors - before.survivors)} new, "
             f"{len(before.survivors - now.survivors)} gone"
         )
@@ -303,7 +303,7 @@ class _Judge:
         warnings = [*self.record["warnings"], *self.warnings]
         found = condition.find({**self.record, "warnings": warnings})
         what = condition.said.format(count_of(len(found), condition.noun))
-        text = f"{what}: {_some(found)}" if found else "it does not hold"
+        text = f"{what}: {_some(found)}" if found else "passed"
         why = condition.unknown(self.record)
         self.entries.append(
             {

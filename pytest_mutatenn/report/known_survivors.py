@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mutatenn.errors import MutatennError
-from pytest_mutatenn.report.words import count_of
+from pytest_mutatenn.report.words import count_of, typed
 
 SCHEMA = "mutatenn-baseline/1"
 
@@ -78,7 +78,7 @@ class Known:
             },
             {model["id"]: model["digest"] for model in record["models"]},
             tuple(sorted({plan["cell"] for plan in record["plans"]})),
-            {name: text for name in _OF_LIST if (text := _text(given.get(name)))},
+            {name: text for name in _OF_LIST if (text := typed(given.get(name)))},
         )
 
     @classmethod
@@ -203,15 +203,6 @@ def gone(known: Known, record: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{count_of(count, noun)} {what[count > 1]}" for count, noun, what in parts if count
     )
-
-
-def _text(value: Any) -> str:
-    """An option's value, as one would type it."""
-    if isinstance(value, list):
-        if len(value) == 2 and isinstance(value[1], bool):  # a sample
-            return f"{value[0]:g}{'%' if value[1] else ''}"
-        return " ".join(text for text in map(_text, value) if text)
-    return "" if value is None else str(value)
 
 
 def _quoted(text: str) -> str:

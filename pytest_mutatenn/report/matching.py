@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pytest_mutatenn.report.shards import Named, incomplete, shards_of
+from pytest_mutatenn.report.words import typed
 
 _SHOWN = 3
 _VERSIONS = {"version": "pytest-mutatenn", "tvm": "apache-tvm"}
@@ -73,7 +74,8 @@ def _options(a: tuple[str, Any], b: tuple[str, Any]) -> list[str]:
     for name in sorted({*ours, *theirs} - {_CHOSEN}):
         if ours.get(name) != theirs.get(name):
             option = f"--mutatenn-{name.replace('_', '-')}"
-            found.append(_values(option, a[0], b[0], ours.get(name), theirs.get(name)))
+            values = (typed(options.get(name)) or "not given" for options in (ours, theirs))
+            found.append(_values(option, a[0], b[0], *values))
     return found
 
 

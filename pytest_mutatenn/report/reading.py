@@ -21,7 +21,10 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise MutatennError(f"{path} could not be read: {error.strerror or error}.") from None
+        raise MutatennError(
+            f"{path} could not be read: {error.strerror or error}. Name a report that "
+            "--mutatenn-report=json:FILE wrote."
+        ) from None
     except ValueError:
         raise MutatennError(f"{path} is no JSON; write it with --mutatenn-report=json.") from None
     schema = record.get("schema") if isinstance(record, dict) else None

@@ -14,7 +14,7 @@ _LINE = 100
 def more(line: Write, count: int) -> None:
     """Say how many more there are, if there are any."""
     if count > 0:
-        line(f"  ... and {count} more; -v shows all, --mutatenn-report=json:FILE keeps them")
+        line(f"  ... and {count} more; -v shows all, a JSON report keeps them")
 
 
 def cut(text: str, other: str = "") -> str:
@@ -23,7 +23,8 @@ def cut(text: str, other: str = "") -> str:
         return text
     pairs = enumerate(zip(text, other, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
-    start = max(0, min(same - _LINE // 3, len(text) - _LINE + 4))
+    longest = max(len(text), len(other))  # both lines begin at the same place
+    start = max(0, min(same - _LINE // 3, longest - _LINE + 4))
     part = text[start : start + _LINE - (4 if start else 0)]
     return ("... " if start else "") + part + (" ..." if start + len(part) < len(text) else "")
 
@@ -58,3 +59,12 @@ def test_name(test: str) -> str:
     """A test's id without its file and class; its own parameters may hold anything."""
     head, bracket, parameters = test.partition("[")
     return head.rpartition("::")[2] + bracket + parameters
+
+
+def typed(value: Any) -> str:
+    """An option's value, as one would type it."""
+    if isinstance(value, list):
+        if len(value) == 2 and isinstance(value[1], bool):  # a sample
+            return f"{value[0]:g}{'%' if value[1] else ''}"
+        return " ".join(text for text in map(typed, value) if text)
+    return "" if value is None else str(value)

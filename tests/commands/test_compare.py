@@ -92,7 +92,7 @@ def test_a_report_is_the_same_as_itself():
     [
         (lambda r: r["models"][0].update(digest="9"), "digest of the network m differs: 1 in a"),
         (lambda r: r["run"].update(tvm="9"), "the version of apache-tvm differs: 2 in a, 9 in b."),
-        (lambda r: r["run"]["options"].update(seed=1), "--mutatenn-seed differs: None in a"),
+        (lambda r: r["run"]["options"].update(seed=1), "--mutatenn-seed differs: not given in a"),
         (lambda r: r["run"]["options"].update(mutants=["x"]), "--mutatenn-mutants differs"),
         (lambda r: r["plans"].pop(), f"the cell {B}: in a and not in b."),
         (lambda r: r["baseline"][0].update(test="u"), "the test u: in b and not in a."),

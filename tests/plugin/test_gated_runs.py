@@ -211,6 +211,7 @@ def test_a_file_that_cannot_be_written_spares_the_other_gates_and_the_reports(we
         ("--mutatenn-fail-under=category:store=1", "--mutatenn-fail-under: unknown category 'stor"),
         ("--mutatenn-max-survivors=few", "--mutatenn-max-survivors must be a number of mutants"),
         ("--mutatenn-fail-on=survived", "--mutatenn-fail-on: unknown condition 'survived'."),
+        ("--mutatenn-fail-on=indistinguishable", "--mutatenn-fail-on: indistinguishable needs"),
         ("--mutatenn-update-baseline", "--mutatenn-update-baseline needs --mutatenn-baseline=FILE"),
         ("--mutatenn-baseline=tiny.onnx", "--mutatenn-baseline: "),
         ("--mutatenn-shard=4/3", "--mutatenn-shard must be K/N, the number of this job among"),

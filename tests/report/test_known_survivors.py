@@ -47,7 +47,7 @@ def written(gate, tmp_path):
     found = gate(report_of(FIRST), update=True)
     assert found.errors == []
     assert (
-        "written, with 2 survivors and 1 divergent mutant; verdicts of survival: 3 new, 0"
+        "written, with 2 survivors and 1 divergent mutant; survivals over all cells: 3 new, 0"
         in (found.entries[0]["text"])
     )
     return tmp_path / "known.toml"
@@ -123,7 +123,8 @@ def test_of_another_run_it_says_so(written, gate):
     (text,) = found.warnings
     assert text == (
         "--mutatenn-baseline: known.toml is of another run: the network m was another; "
-        "--mutatenn-sample was not given, and is 10%. What is new may be no news."
+        "--mutatenn-sample was not given, and is 10%. What is new may only not have been run "
+        "before."
     )
     assert found.errors == []
 
@@ -136,7 +137,7 @@ def test_of_other_cells_it_says_so(written, gate, tmp_path):
 
 def test_it_is_written_anew_with_what_came_and_went(written, gate):
     found = gate(report_of({"v@k#1": LIVES, "x@k#1": DIES}), update=True)
-    assert "verdicts of survival: 2 new, 3 gone" in found.entries[0]["text"]
+    assert "survivals over all cells: 2 new, 3 gone" in found.entries[0]["text"]
     assert gate(report_of({"v@k#1": LIVES, "x@k#1": DIES})).errors == []
 
 

@@ -5,6 +5,7 @@ from told import CELL, GREEN, build, plan, row
 
 from pytest_mutatenn.report.differences import write_differences
 from pytest_mutatenn.report.terminal import write_summary
+from pytest_mutatenn.report.words import cut
 
 
 def summary(record, **options):
@@ -139,3 +140,13 @@ def test_cells_of_combined_runs_agree_without_a_largest_difference():
     assert told(unscored, scored) == (
         f"all 2 pairs of cells {agree}; the largest difference is 0.25 (c-O0 ~ c-O2)"
     )
+
+
+def test_long_lines_before_and_after_begin_at_the_same_place():
+    before = "".join(f"{number:04}" for number in range(50))
+    after = f"{before} + 1"
+
+    first, second = cut(before, after), cut(after, before)
+
+    assert second == f"... {after[-96:]}"
+    assert second.startswith(first)

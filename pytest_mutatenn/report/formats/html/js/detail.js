@@ -250,15 +250,22 @@ function inCell(index, m, cell) {
 function keptFiles(record, there) {
   const files = there.artefacts ?? [];
   if (!files.length) return null;
-  const folder = record.artefacts?.folder;
-  return [
-    folder ? `in ${folder}: ` : null,
+  const folders = new Map(); // a folder is written once, before its files
+  for (const file of files) {
+    const at = file.lastIndexOf("/");
+    const folder = [record.artefacts?.folder, file.slice(0, Math.max(at, 0))]
+      .filter(Boolean)
+      .join("/");
+    folders.set(folder, [...(folders.get(folder) ?? []), file.slice(at + 1)]);
+  }
+  return [...folders].map(([folder, names]) => [
+    folder ? ["in ", h("code", null, folder), ":"] : null,
     h(
       "ul",
       null,
-      files.map((file) => h("li", null, h("code", null, file))),
+      names.map((name) => h("li", null, h("code", null, name))),
     ),
-  ];
+  ]);
 }
 
 function testsSection(m, cell) {
