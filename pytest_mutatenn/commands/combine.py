@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         wanted.insert(0, Destination("json", arguments.output, "--output"))
     named = [(str(path), read_report(path)) for path in arguments.files]
-    record, mismatches = merge(named)
+    record, mismatches = _merged(named)
     if mismatches and not arguments.allow_mismatch:
         for text in mismatches:
             print(f"pytest-mutatenn combine: {text}", file=sys.stderr)
@@ -110,6 +110,22 @@ def run(arguments: argparse.Namespace) -> int:
     record["warnings"] = sorted({*record["warnings"], *mismatches})
     errors = _judge(record, given)
     return _finish(record, errors, wanted, verbose=arguments.verbose)
+
+
+def _merged(named: list[tuple[str, dict[str, Any]]]) -> tuple[dict[str, Any], list[str]]:
+    """Merge; a report whose inside is not what it should be is the user's to write anew."""
+    try:
+        return merge(named)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        for name, record in named:
+            try:
+                merge([(name, record)])
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                raise MutatennError(
+                    f"{name} is damaged, or of another version of pytest-mutatenn "
+                    f"({type(error).__name__}: {error}); write it anew with --mutatenn-report=json."
+                ) from None
+        raise
 
 
 def _gates(arguments: argparse.Namespace) -> Gates:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from pytest_mutatenn.report.artefacts import safe_name
 from pytest_mutatenn.report.export import EXPECTED, export_name
 from pytest_mutatenn.report.formats.json import DEFAULT
 from pytest_mutatenn.report.mutants_by_id import find_mutants
-from pytest_mutatenn.report.one_mutant import arguments_of
+from pytest_mutatenn.report.one_mutant import arguments_of, run_arguments
 from pytest_mutatenn.report.reading import read_report
 
 _ABOUT = """\
@@ -32,20 +30,6 @@ NOTHING = 1
 """The exit code where none of several mutants can be exported."""
 _ORDER = ("KILLED", "CRASHED", "TIMEOUT", "SURVIVED", "DUPLICATE", "EQUIVALENT")
 """Which cell is taken where none is named: the first with the earliest of these verdicts."""
-
-_DEVICES = "--mutatenn-devices"
-# of the run that made the report: options that would choose, or write, something else
-_WITH_VALUE = (
-    "--mutatenn-sample", "--mutatenn-shard", _DEVICES, "--mutatenn-opt-levels",
-    "--mutatenn-mutants", "--mutatenn-keep", "--mutatenn-keep-dir", "--mutatenn-report",
-    "--mutatenn-record", "--mutatenn-accept", "--mutatenn-fail-under", "--mutatenn-max-survivors",
-    "--mutatenn-baseline", "--mutatenn-fail-on", "--junitxml", "--junit-xml", "--mutatenn-export",
-)  # fmt: skip
-_ALONE = (
-    "--mutatenn-list", "--mutatenn-list-operators", "--mutatenn-list-devices", "--lf",
-    "--last-failed", "--ff", "--failed-first", "--nf", "--new-first", "--sw", "--stepwise",
-    "--collect-only", "--co", "--mutatenn-update-baseline",
-)  # fmt: skip
 
 
 def add(commands: Any) -> None:
@@ -118,7 +102,7 @@ def _export(
         sys.executable,
         "-m",
         "pytest",
-        *_kept(_arguments(record, cell)),
+        *run_arguments(record, cell),
         *arguments_of(ids, cell),
         f"--mutatenn-export={folder}",
     ]
@@ -154,37 +138,3 @@ def _compare(mutant: Mapping[str, Any], cell: str, folder: Path) -> None:
             "network, an operator, a package or this machine's kind has changed; run the tests "
             "again."
         )
-
-
-def _arguments(record: Mapping[str, Any], cell: str) -> Sequence[str]:
-    """The arguments of the run that a verdict is from; of several the first with its cell."""
-    runs = record["run"].get("runs", [record["run"]])
-    device = cell.rpartition("-O")[0]
-    own = [run for run in runs if f";{device};" in f";{_devices(run['argv'])};"]
-    return [str(argument) for argument in (own or runs)[0]["argv"]]
-
-
-def _devices(argv: Sequence[str]) -> str:
-    """The devices that arguments name, parted as in ids of cells; empty where they name none."""
-    found = ""
-    for before, argument in itertools.pairwise(["", *argv]):
-        name, equals, value = argument.partition("=")
-        if name == _DEVICES and equals:
-            found = value
-        elif before == _DEVICES:
-            found = argument
-    return re.sub(r"[,\s]+", ";", found)
-
-
-def _kept(argv: Sequence[str]) -> list[str]:
-    """The arguments without those that choose or write something else."""
-    kept, skip = [], False
-    for argument in argv:
-        name, equals, _ = argument.partition("=")
-        if skip:
-            skip = False
-        elif name in _WITH_VALUE:
-            skip = not equals
-        elif argument not in _ALONE:
-            kept.append(argument)
-    return kept

@@ -203,8 +203,9 @@ class Coming:
     memory_limit: int
 
     def send(self, request: Mapping[str, Any]) -> None:
-        """Send it its first request, to be done once it is there."""
-        wire.send(self.sock, dict(request))
+        """Send it its first request, to be done once it is there; that it is not is met later."""
+        with contextlib.suppress(wire.Closed):
+            wire.send(self.sock, dict(request))
 
     def child(self) -> Child:
         """Wait for it.

@@ -89,6 +89,7 @@ def prepare_folder(folder: Path, option: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         # from now on the folder is known as one of ours, however the run ends
         write_json(folder / INDEX, {"schema": SCHEMA, "kept": [], "entries": []})
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     except OSError as error:
         raise MutatennError(
             f"{option}: {folder} cannot be written: {error.strerror or error}."

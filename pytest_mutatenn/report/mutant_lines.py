@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_mutatenn.analysis.verdict import Verdict
 from pytest_mutatenn.compiler.edits import apply_edits
-from pytest_mutatenn.report.one_mutant import command_of
+from pytest_mutatenn.report.one_mutant import command_of, run_arguments
 from pytest_mutatenn.report.safe_text import visible
 from pytest_mutatenn.report.sources import parts_of
 from pytest_mutatenn.report.words import count_of
@@ -130,7 +130,8 @@ def _cell(
             yield f"  {name:9} {paint(line)}"
             name = ""
     if there["planned"]:
-        yield f"  {'alone':9} {paint(_alone(record, mutant, cell, there))}"
+        alone = command_of(mutant["id"], cell, run_arguments(record, cell))
+        yield f"  {'alone':9} {paint(alone)}"
 
 
 def _inputs(there: Mapping[str, Any]) -> str:
@@ -161,12 +162,3 @@ def _artefacts(record: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     first = there["artefacts"][0].rpartition("/")[0]
     place = f"{folder}/{first}" if folder else first
     return f"{count_of(len(there['artefacts']), 'file')} in {place}"
-
-
-def _alone(
-    record: Mapping[str, Any], mutant: Mapping[str, Any], cell: str, there: Mapping[str, Any]
-) -> str:
-    """The command that runs the mutant alone, in this cell."""
-    tests = [*there["killed_by"], *there["survived"]]
-    tests += [e["test"] for e in record["baseline"] if e["model"] == mutant["model"]]
-    return command_of(mutant["id"], cell, tests)

@@ -89,7 +89,9 @@ def render_report(record: Mapping[str, Any], destination: Destination) -> str:
 
 
 def write_report(record: Mapping[str, Any], destination: Destination, folder: Path) -> Path:
-    """Write a report; paths are relative to the folder, and one that ends in a slash is a folder.
+    """Write a report, and give its path.
+
+    Paths are relative to the folder, and one that ends in a slash is a folder.
 
     Raises
     ------
@@ -101,10 +103,10 @@ def write_report(record: Mapping[str, Any], destination: Destination, folder: Pa
         path.parent.mkdir(parents=True, exist_ok=True)
         if destination.target.endswith("/"):
             path.mkdir(exist_ok=True)
-        importlib.import_module(kinds()[destination.kind]).write(record, path)
+        written = importlib.import_module(kinds()[destination.kind]).write(record, path)
     except OSError as error:
         raise MutatennError(
             f"{destination.option}={destination.kind}:{destination.target} could not be written: "
             f"{error.strerror or error}."
         ) from error
-    return path
+    return written or path

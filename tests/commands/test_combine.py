@@ -186,3 +186,21 @@ def test_wrong_arguments_are_code_2(arguments, files):
 def test_unknown_names_are_code_2_and_name_the_nearest(option, files, capsys):
     assert main(["combine", *files, option]) == 2
     assert "Did you mean" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda report: report.update(run=None),
+        lambda report: report.update(mutants="abc"),
+        lambda report: report["run"].pop("shard"),
+        lambda report: next(iter(report["mutants"][0]["cells"].values())).update(verdict="FOO"),
+    ],
+    ids=["no run", "no list", "no shard", "no verdict"],
+)
+def test_a_report_that_is_damaged_inside_is_named(damage, files, capsys):
+    report = json.loads(Path(files[1]).read_text())
+    damage(report)
+    Path(files[1]).write_text(json.dumps(report))
+    assert main(["combine", *map(str, files)]) == 2
+    assert f"{files[1]} is damaged, or of another version" in capsys.readouterr().err

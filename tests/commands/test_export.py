@@ -13,7 +13,7 @@ from hostile_record import hostile
 from suites import SUITE
 
 from pytest_mutatenn.commands import main
-from pytest_mutatenn.commands.export import _kept
+from pytest_mutatenn.report.one_mutant import run_arguments
 
 HIDDEN = ("pytest_mutatenn", "pytest", "_pytest", "onnx", "scipy", "filelock", "onnxruntime")
 HOSTILE = Path(__file__).parents[1] / "plugin" / "hostile.py"
@@ -252,7 +252,8 @@ def test_of_a_combined_report_the_tests_of_the_run_on_that_device_are_collected(
 
 def test_gates_of_the_run_are_not_asked_of_an_export():
     argv = ["t.py", "--mutatenn-fail-under=cell:llvm-O0=1", "--mutatenn-baseline", "known.toml"]
-    assert _kept([*argv, "--mutatenn-update-baseline", "-q"]) == ["t.py", "-q"]
+    record = {"run": {"argv": [*argv, "--mutatenn-update-baseline", "-n", "2", "-n4", "-q"]}}
+    assert run_arguments(record, "llvm-O2") == ["t.py", "-q"]
 
 
 def test_an_export_of_another_network_is_no_success(report, tmp_path, monkeypatch, capsys):

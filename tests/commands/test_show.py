@@ -25,6 +25,7 @@ def record():
         row(THIRD, "b", "passed", 1),
     ]
     made = build(rows, {"llvm-O2": plan(FIRST, SECOND, THIRD)})
+    made["run"]["argv"] = ["-n", "2", "test_a.py", "--mutatenn", "--mutatenn-sample=9"]
     made["models"] = [{"id": "m", "source": "net.onnx"}]
     made["sources"] = [
         {
@@ -74,7 +75,7 @@ def test_a_cell_has_its_verdict_and_all_that_led_to_it(record):
     )
     assert f"  inputs    {inputs}" in lines
     alone = f"'--mutatenn-mutants={FIRST}' --mutatenn-devices=llvm --mutatenn-opt-levels=2"
-    assert f"  alone     pytest a {alone}" in lines
+    assert f"  alone     pytest test_a.py {alone}" in lines
     assert "  passed    a, b" in show(record, SECOND)
 
 

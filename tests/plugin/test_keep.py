@@ -68,7 +68,10 @@ def test_only_what_is_asked_for_is_kept_and_no_mutant_is_run_for_it(suite):
     result = suite.run(one, "--mutatenn-keep=ir", "--mutatenn-keep-dir=here/ir")
 
     names = {name.rpartition("/")[2] for name in contents(suite.path / "here" / "ir")}
-    assert {name for name in names if not name.endswith((".py", "steps.txt"))} == {"index.json"}
+    assert {name for name in names if not name.endswith((".py", "steps.txt"))} == {
+        "index.json",
+        ".gitignore",
+    }
     assert result.report["artefacts"] == {"folder": "here/ir", "kept": ["ir"]}
     assert not suite.run(one).report["artefacts"]["kept"]
 

@@ -86,7 +86,7 @@ def test_a_folder_of_an_earlier_run_is_emptied_and_another_is_not(tmp_path):
 
     prepare_folder(ours, "--x")
 
-    assert [p.name for p in ours.iterdir()] == [INDEX]
+    assert sorted(p.name for p in ours.iterdir()) == [".gitignore", INDEX]
     with pytest.raises(MutatennError, match=r"^--x: .* is not empty"):
         prepare_folder(other, "--x")
     assert (other / "thesis.tex").exists()

@@ -256,7 +256,7 @@ def test_the_command_runs_the_mutant_alone_and_is_quoted(opened):
     record = made.made(5)
     page = opened(record).go(mutant=record["mutants"][0]["id"], at="c-O2")
     assert page.page.inner_text(".again pre") == (
-        """python -m pytest '--rootdir=it'"'"'s here' -k 'a or b' """
+        """pytest '--rootdir=it'"'"'s here' -k 'a or b' """
         "'--mutatenn-mutants=kernel.boundary@conv2d_0#0' "
         "--mutatenn-devices=c --mutatenn-opt-levels=2"
     )

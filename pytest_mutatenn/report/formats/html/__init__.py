@@ -18,8 +18,9 @@ DEFAULT = "mutatenn.html"
 _IN_A_FOLDER = "index.html"
 
 
-def write(record: Mapping[str, Any], path: Path) -> None:
-    """Write the page: to the file, or as ``index.html`` if the path is a folder."""
+def write(record: Mapping[str, Any], path: Path) -> Path:
+    """Write the page: to the file, or as ``index.html`` if the path is a folder; give its path."""
     file = path / _IN_A_FOLDER if path.is_dir() else path
     # a file name that is no UTF-8 is shown with question marks; it is only shown
     file.write_bytes(page_of(record).encode("utf-8", "replace"))
+    return file

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_mutatenn.analysis.ranges import ranges_of
 from pytest_mutatenn.operators.registry import CATEGORIES
+from pytest_mutatenn.report.one_mutant import arguments_of, run_arguments
 
 TOGETHER = 200
 """Mutants whose details are read at once."""
@@ -58,9 +59,10 @@ def prepare(
     tuple of dict, list and list
         What is read at first: ``record``, the report without the details; ``titles``, of the
         categories; ``worst``, of every two cells the mutant on which they are farthest apart, with
-        ``of``, how many were compared. Then the details, :data:`TOGETHER` mutants each: of a mutant
-        ``cells``, cell -> what the list does not need, and ``pairs``, its comparisons of cells.
-        Then the texts of the sources, in their order.
+        ``of``, how many were compared; ``alone``, by cell, the words of the command that runs one
+        mutant, of which ``--mutatenn-mutants=`` is to end with its id. Then the details,
+        :data:`TOGETHER` mutants each: of a mutant ``cells``, cell -> what the list does not need,
+        and ``pairs``, its comparisons of cells. Then the texts of the sources, in their order.
     """
     numbers = {
         model["id"]: {name: i for i, name in enumerate(model["dataset"]["names"])}
@@ -98,10 +100,20 @@ def prepare(
     ]
     worst = [_compact(e, e["model"], numbers) for e in _worst(differential["mutants"])]
     return (
-        {"record": first, "titles": CATEGORIES, "worst": worst, "together": TOGETHER},
+        {
+            "record": first,
+            "titles": CATEGORIES,
+            "worst": worst,
+            "alone": {cell["id"]: _alone(record, cell["id"]) for cell in record["cells"]},
+            "together": TOGETHER,
+        },
         [details[start : start + TOGETHER] for start in range(0, len(details), TOGETHER)],
         [source["text"] for source in record["sources"]],
     )
+
+
+def _alone(record: Mapping[str, Any], cell: str) -> list[str]:
+    return ["pytest", *run_arguments(record, cell), *arguments_of([""], cell)]
 
 
 def _listed(mutant: Mapping[str, Any]) -> dict[str, Any]:

@@ -228,7 +228,7 @@ function inCell(index, m, cell) {
     section(
       "Run it alone",
       { class: "again" },
-      copyable(commandOf(index.record, m, cell)),
+      copyable(commandOf(index.alone, m, cell)),
       facts([
         ["Outcome of the process", there.outcome],
         ["Compiled in", there.seconds_compile === null ? null : seconds(there.seconds_compile)],

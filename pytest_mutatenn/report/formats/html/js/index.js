@@ -1,6 +1,6 @@
 // What the views ask about the mutants, worked out once.
 
-function indexed({ record, titles, worst, together }) {
+function indexed({ record, titles, worst, alone, together }) {
   const ranks = new Map(); // model, layer -> place in the network
   const names = new Map();
   for (const model of record.models) {
@@ -41,6 +41,7 @@ function indexed({ record, titles, worst, together }) {
     record,
     titles,
     worst,
+    alone,
     rows,
     rankOf,
     titleOf,
