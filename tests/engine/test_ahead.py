@@ -124,6 +124,10 @@ def test_a_zygote_that_is_gone_is_no_verdict_on_the_one_begun(make_engine):
         engine.recipe(OTHER, engine.row_of(OTHER))
 
 
+FEW = (
+    "--mutatenn-mutants=graph.relu_to_sigmoid@*,kernel.max_to_min@softmax#1,kernel.boundary@*,"
+    "weights.drop_bias@*"
+)
 SUITE = """
 import pytest
 from pytest_mutatenn import assert_top1_agreement, top1_agreement
@@ -141,8 +145,7 @@ def test_apart():
 """
 
 
-@pytest.mark.parametrize("selected", [(), ("-k", "bound or apart")], ids=["all", "some"])
-def test_a_run_with_an_idle_core_gives_the_same_report(project, monkeypatch, selected):
+def test_a_run_with_an_idle_core_gives_the_same_report(project, monkeypatch):
     asked, begun = [], []
     begin, row_of = Engine._begin, Engine.row_of
 
@@ -159,13 +162,14 @@ def test_a_run_with_an_idle_core_gives_the_same_report(project, monkeypatch, sel
     monkeypatch.setattr(Engine, "_begin", noted)
     monkeypatch.setattr(Engine, "row_of", claimed)
     found = {}
-    for cores, options in ((1, ()), (2, ()), (3, ("--mutatenn-no-ahead",))):
+    for cores, options in ((2, ()), (3, ("--mutatenn-no-ahead",))):
         monkeypatch.setattr(pytest_mutatenn.session, "cores", lambda cores=cores: cores)
         asked.clear()
         begun.clear()
         project.write(test_tiny=SUITE)
         project.cache = project.path / f"store-{cores}"
-        result = project.run("--mutatenn-stages=graph", *options, *selected)
+        # without some of the second test's rows: what comes next is not what the list has next
+        result = project.run(FEW, *options, "-k", "not (metric and clip)")
         assert result.ret == 0
         found[cores] = _same(result.report)
         ahead = [mutant for mutant, early in asked if early]
@@ -173,8 +177,8 @@ def test_a_run_with_an_idle_core_gives_the_same_report(project, monkeypatch, sel
         # all but the first, and each once
         assert ahead == (first[1:] if cores == 2 else [])
         assert bool(begun) == (cores == 2)
-    assert found[1] == found[2] == found[3]
-    assert len(found[1]["mutants"]) > 5
+    assert found[2] == found[3]
+    assert len(found[2]["mutants"]) > 5
 
 
 def _same(report):
