@@ -233,9 +233,14 @@ class Engine(ProcessEngine):
         if not self.info["forks"] or (self._ahead is not None and self._ahead.mutant == mutant):
             return
         self._drop_ahead()
-        if mutant not in self.recipes and self._stored_recipe(mutant) is None:
-            self._ahead = Row(self, mutant)
-            self._ahead.begin()
+        if mutant in self.recipes:
+            return
+        stored = self._stored_recipe(mutant)
+        if stored is not None:
+            self.recipes[mutant] = stored  # it is asked for next
+            return
+        self._ahead = Row(self, mutant)
+        self._ahead.begin()
 
     def _drop_ahead(self) -> None:
         if self._ahead is not None:
